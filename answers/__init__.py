@@ -1,0 +1,1 @@
+"""What people ask of the tables: lookup, show, report, evaluate. No Spark."""

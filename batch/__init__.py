@@ -1,0 +1,1 @@
+"""Nightly compaction and training: better folds of the same log."""

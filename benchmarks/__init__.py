@@ -1,0 +1,1 @@
+"""Claims about speed, measured with a peer in the same run."""

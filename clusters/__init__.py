@@ -1,0 +1,1 @@
+"""Who belongs together: the fold of links, components, the k-cut, measures of agreement."""

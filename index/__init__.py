@@ -1,0 +1,1 @@
+"""Which earlier pins could match: terms, postings, segments, search."""

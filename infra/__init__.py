@@ -1,0 +1,1 @@
+"""What it runs on: jars, a Kafka broker on loopback, the doctor."""

@@ -1,0 +1,1 @@
+"""When do two pictures count as the same: decode, embed, sign, classify, train."""

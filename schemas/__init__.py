@@ -1,0 +1,1 @@
+"""What is stored and sent: settings, events, tables, and the one door to the lake."""

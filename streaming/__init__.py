@@ -1,0 +1,1 @@
+"""The continuous consumer: Kafka to tables, one micro-batch at a time."""
