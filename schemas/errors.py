@@ -2,7 +2,7 @@
 
 
 class NeardupError(Exception):
-    """Base of all errors that neardup raises on purpose; the command line prints it without a traceback."""
+    """Base of all errors raised on purpose; the command line prints it without a traceback."""
 
 
 class SettingsError(NeardupError):
@@ -26,7 +26,7 @@ class LakeError(NeardupError):
 
 
 class StreamError(NeardupError):
-    """The stream cannot go on: another stream holds the lake, or the topic is not the one it knew."""
+    """The stream cannot go on: the lake is held by another one, or the topic is not its topic."""
 
 
 class BadEvent(NeardupError):

@@ -1,0 +1,187 @@
+"""All settings in one frozen object: read once from a TOML file, overridden by the environment.
+
+``NEARDUP_KAFKA__TOPIC=pins2`` overrides ``topic`` in ``[kafka]``. Relative paths in a file are
+relative to the folder of that file, so a configuration can be moved together with its lake.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from neardup.schemas.errors import SettingsError
+
+MIB = 1024 * 1024
+
+
+class Section(BaseModel):
+    """One table of the file. Unknown keys are errors: a misspelt setting must not pass unseen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class LakeSettings(Section):
+    path: Path = Field(Path("lake"), description="Folder that holds the Delta tables.")
+
+
+class KafkaSettings(Section):
+    bootstrap_servers: str = Field("127.0.0.1:9092", description="host:port[,host:port...]")
+    topic: str = Field("pins", min_length=1, description="Topic of pin events.")
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        for server in value.split(","):
+            host, _, port = server.strip().rpartition(":")
+            if not host or not port.isdigit():
+                raise ValueError(f"'{server}' is not host:port")
+        return value
+
+
+class EventSettings(Section):
+    allowed_roots: tuple[Path, ...] = Field(
+        (), description="Folders that `image_uri` may point into; none by default."
+    )
+    max_event_bytes: Annotated[int, Field(ge=1024)] = 4 * MIB
+    max_image_bytes: Annotated[int, Field(ge=1024)] = 32 * MIB
+    max_pixels: Annotated[int, Field(ge=1)] = 50_000_000
+
+
+class ModelSettings(Section):
+    embedder: str = Field("mobilenet_v1", description='Or "keras:VGG16", "keras:InceptionV3" ...')
+    embedder_weights: Path | None = Field(None, description="Local weights of a keras: embedder.")
+    hasher: Path | None = Field(None, description="Hasher artifact; the bundled one if not set.")
+    classifier: Path | None = Field(None, description="Classifier artifact; bundled if not set.")
+
+
+class StreamSettings(Section):
+    checkpoint: Path | None = Field(None, description="Spark's checkpoint; in the lake if not set.")
+    trigger_seconds: Annotated[float, Field(ge=0)] = 0.2
+    max_events_per_batch: Annotated[int, Field(ge=1)] = 2_000
+    flush_pins: Annotated[int, Field(ge=1)] = Field(
+        16_384, description="Pins a segment holds; the memtable is flushed when it has as many."
+    )
+    max_links: Annotated[int, Field(ge=1)] = Field(
+        32, description="Links kept per pin, nearest first: what bounds the work beside a crowd."
+    )
+    thumbnail_px: Annotated[int, Field(ge=0, le=1024)] = Field(
+        0, description="Longest side of the thumbnail kept in `pins`; 0 keeps none."
+    )
+    maintenance_seconds: Annotated[float, Field(gt=0)] = 60.0
+    cache_bytes: Annotated[int, Field(ge=MIB)] = Field(
+        4096 * MIB, description="Disk that decoded segments may take on each host."
+    )
+
+
+class SparkSettings(Section):
+    master: str = "local[*]"
+    driver_memory: str = "1g"
+    options: dict[str, str] = Field(
+        default_factory=dict, description="Further spark.* settings, passed on as they are."
+    )
+
+
+class CompactSettings(Section):
+    max_cut_pins: Annotated[int, Field(ge=2)] = Field(
+        512, description="Exact cuts see pieces of at most so many pins (cost grows with n^3)."
+    )
+    publish_wait_seconds: Annotated[float, Field(ge=0)] = Field(
+        300.0, description="How long `compact` waits for a running stream to publish."
+    )
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="NEARDUP_", env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+
+    lake: LakeSettings = LakeSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    events: EventSettings = EventSettings()
+    models: ModelSettings = ModelSettings()
+    stream: StreamSettings = StreamSettings()
+    spark: SparkSettings = SparkSettings()
+    compact: CompactSettings = CompactSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings  # the environment wins over the file
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.stream.checkpoint or self.lake.path / "_checkpoints" / "stream"
+
+    def describe(self) -> str:
+        """The resolved values, one ``section.name = value`` a line."""
+        sections = self.model_dump(mode="json")
+        return "\n".join(
+            f"{section}.{name} = {value}"
+            for section, values in sections.items()
+            for name, value in values.items()
+        )
+
+
+def load_settings(path: Path | None = None, **overrides: dict[str, Any]) -> Settings:
+    """Read ``path`` (defaults alone if None), then ``overrides``, then the environment.
+
+    Raises SettingsError with one sentence per wrong setting.
+    """
+    values = _read_toml(path) if path else {}
+    for section, changes in overrides.items():
+        values[section] = {**values.get(section, {}), **changes}
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise SettingsError(_sentences(error, path)) from None
+    return _with_absolute_paths(settings, path.resolve().parent if path else Path.cwd())
+
+
+def _with_absolute_paths(settings: Settings, base: Path) -> Settings:
+    sections = {}
+    for name in Settings.model_fields:
+        section = getattr(settings, name)
+        paths = {key: _absolute(value, base) for key, value in section}
+        sections[name] = section.model_copy(update=paths)
+    return settings.model_copy(update=sections)
+
+
+def _absolute(value: Any, base: Path) -> Any:
+    if isinstance(value, Path):
+        return (base / value.expanduser()).resolve()
+    if isinstance(value, tuple):
+        return tuple(_absolute(item, base) for item in value)
+    return value
+
+
+def _sentences(error: ValidationError, path: Path | None) -> str:
+    lines = [f"Wrong settings (from {path or 'defaults'} and the environment):"]
+    for problem in error.errors():
+        names = [str(part) for part in problem["loc"]]
+        where = ".".join(names)
+        variable = "NEARDUP_" + "__".join(names).upper()
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"  {where}: there is no such setting; remove it or mend its name.")
+        else:
+            lines.append(
+                f"  {where} = {problem['input']!r}: {problem['msg']}. "
+                f"Mend it in the file or set {variable}."
+            )
+    return "\n".join(lines)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"No settings file at {path}: give --config another path.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not TOML ({error}): mend that line.") from None

@@ -1,0 +1,145 @@
+"""Every table of the lake: its columns, their types and units, and how it is laid out.
+
+``docs/tables.md`` is generated from this module.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+FORMAT_VERSION = 1
+MICROSECONDS = pa.timestamp("us", tz="UTC")
+
+
+def _column(name: str, kind: pa.DataType, comment: str, nullable: bool = True) -> pa.Field:
+    return pa.field(name, kind, nullable, metadata={"comment": comment})
+
+
+def _required(name: str, kind: pa.DataType, comment: str) -> pa.Field:
+    return _column(name, kind, comment, nullable=False)
+
+
+LINK = pa.struct(
+    [
+        pa.field("ordinal", pa.int64()),
+        pa.field("overlap", pa.int32()),
+        pa.field("hamming", pa.int32()),
+        pa.field("score", pa.float32()),
+    ]
+)
+
+_POSITION = [
+    _required("topic_id", pa.string(), "Kafka's UUID of the topic; a re-created topic has another"),
+    _required("partition", pa.int32(), "Kafka partition"),
+    _required("offset", pa.int64(), "Kafka offset"),
+]
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """A table: what a row is, its Arrow schema, the columns it is partitioned by."""
+
+    name: str
+    row: str
+    schema: pa.Schema
+    partition_by: tuple[str, ...] = ()
+
+
+PINS = TableSpec(
+    "pins",
+    "a pin event as decided. The log: one commit per micro-batch; all other tables fold it",
+    pa.schema(
+        [
+            _required("pin_id", pa.string(), "the producer's id, at most 128 bytes"),
+            _required("kind", pa.string(), "add, repeat (same id, same signature) or delete"),
+            _column("ordinal", pa.int64(), "dense number of this pin version; only for add"),
+            _column("previous", pa.int64(), "ordinal of the live version met: ended or repeated"),
+            _column("signature", pa.binary(), "1,024 sign bits, 128 bytes; only for add"),
+            _column("hasher", pa.string(), "version of the hasher that made the signature"),
+            _column(
+                "links",
+                pa.list_(LINK),
+                "older live pins that match: ordinal, shared terms, differing bits, log-odds",
+            ),
+            _column("model", pa.string(), "version of the classifier that scored the links"),
+            _required("batch_seq", pa.int64(), "number of the micro-batch, from 0, without gaps"),
+            *_POSITION,
+            _required("event_time", MICROSECONDS, "created_at; for a delete, Kafka's time"),
+            _column("source", pa.string(), "as in the event"),
+            _column("attributes", pa.map_(pa.string(), pa.string()), "as in the event"),
+            _column("image_uri", pa.string(), "as in the event"),
+            _column("width", pa.int32(), "pixels, of the decoded picture or as in the event"),
+            _column("height", pa.int32(), "pixels"),
+            _column("thumbnail", pa.binary(), "JPEG, if stream.thumbnail_px is set"),
+        ]
+    ),
+)
+
+SEGMENTS = TableSpec(
+    "segments",
+    "a block of a segment of the inverted index: postings of one band, signatures, or pin ids",
+    pa.schema(
+        [
+            _required("segment_id", pa.string(), "first ordinal and end ordinal"),
+            _required("block", pa.string(), "band-NNN, signatures or ids"),
+            _required("first_ordinal", pa.int64(), "first ordinal of the segment"),
+            _required("end_ordinal", pa.int64(), "one past its last ordinal"),
+            _required("payload", pa.binary(), "versioned, with its own checksum"),
+        ]
+    ),
+    partition_by=("segment_id",),
+)
+
+CLUSTERS = TableSpec(
+    "clusters",
+    "a pin's membership from a batch on; a moved pin gets a new row, the newest row counts",
+    pa.schema(
+        [
+            _required("pin_id", pa.string(), "the pin"),
+            _required("ordinal", pa.int64(), "of the pin version that joined or left"),
+            _column("cluster_id", pa.int64(), "null if the pin left; never used again once gone"),
+            _column("head", pa.string(), "pin_id of the cluster's head when the row was written"),
+            _column("head_ordinal", pa.int64(), "ordinal of the head"),
+            _required("generation", pa.int64(), "which fold of the log this row belongs to"),
+            _required("batch_seq", pa.int64(), "the row holds from this micro-batch on"),
+        ]
+    ),
+    partition_by=("generation",),
+)
+
+GENERATIONS = TableSpec(
+    "generations",
+    "an event in a generation's life; the published row with the highest sequence is current",
+    pa.schema(
+        [
+            _required("sequence", pa.int64(), "number of this row, from 0"),
+            _required("generation", pa.int64(), "0 is the stream's own first fold"),
+            _required("status", pa.string(), "prepared or published"),
+            _required(
+                "through_batch_seq", pa.int64(), "last batch that compaction saw; -1 if none"
+            ),
+            _column("pins", pa.int64(), "live pins it covers"),
+            _column("clusters", pa.int64(), "clusters, single pins included"),
+            _column("moved", pa.int64(), "pins whose cluster changed against the one before"),
+            _column("pair_f1", pa.float64(), "agreement with the stream's fold over pairs, 0 to 1"),
+            _required("at", MICROSECONDS, "when the row was written"),
+        ]
+    ),
+)
+
+QUARANTINE = TableSpec(
+    "quarantine",
+    "an event that could not be used, with the reason; one row per source position",
+    pa.schema(
+        [
+            *_POSITION,
+            _column("key", pa.binary(), "the Kafka key as it came"),
+            _column("value", pa.binary(), "the Kafka value as it came"),
+            _required("reason", pa.string(), "a word of the fixed vocabulary in docs/events.md"),
+            _required("detail", pa.string(), "for people"),
+            _required("kafka_time", MICROSECONDS, "Kafka's timestamp of the event"),
+        ]
+    ),
+)
+
+TABLES = {spec.name: spec for spec in (PINS, SEGMENTS, CLUSTERS, GENERATIONS, QUARANTINE)}
