@@ -4,11 +4,17 @@ CURRENT_GENERATION = """
 SELECT max_by(generation, sequence) AS generation FROM generations WHERE status = 'published'
 """
 
-CLUSTERS_CURRENT = f"""
+
+def memberships(generation: str) -> str:
+    """One row per live pin: its newest membership in a generation (a number, or a subquery).
+
+    The head is read from the cluster's newest row, so a new head costs one row, not one per member.
+    """
+    return f"""
 WITH membership AS (
     SELECT *, row_number() OVER (PARTITION BY pin_id ORDER BY batch_seq DESC) AS age
     FROM clusters
-    WHERE generation = ({CURRENT_GENERATION})
+    WHERE generation = {generation}
 ), heads AS (
     SELECT cluster_id, max_by(head, batch_seq) AS head,
            max_by(head_ordinal, batch_seq) AS head_ordinal
@@ -20,10 +26,7 @@ SELECT m.pin_id, m.ordinal, m.cluster_id, h.head, h.head_ordinal, m.generation, 
 FROM membership m JOIN heads h ON m.cluster_id = h.cluster_id
 WHERE m.age = 1
 """
-"""One row per live pin: its newest membership in the current generation.
 
-The head is read from the cluster's newest row, so a new head costs one row, not one per member.
-"""
 
 CLUSTER_SIZES = """
 SELECT cluster_id, any_value(head) AS head, count(*) AS pins
@@ -31,5 +34,8 @@ FROM clusters_current
 GROUP BY cluster_id
 """
 
-VIEWS = {"clusters_current": CLUSTERS_CURRENT, "cluster_sizes": CLUSTER_SIZES}
+VIEWS = {
+    "clusters_current": memberships(f"({CURRENT_GENERATION})"),
+    "cluster_sizes": CLUSTER_SIZES,
+}
 """Name -> query, in the order in which they can be created."""

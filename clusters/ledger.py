@@ -1,0 +1,162 @@
+"""From the log to memberships and back: how pins rows drive the fold, and what it writes.
+
+The stream, a restart, and the publishing of a generation all call ``fold_rows`` on the same rows
+in the same order, so they cannot disagree.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from neardup.clusters.evidence import Evidence
+from neardup.clusters.fold import NOBODY, Fold, Link, Membership
+from neardup.index.store import SIGNATURE_BYTES, PinStore
+from neardup.schemas.lake import Lake
+from neardup.schemas.tables import CLUSTERS
+from neardup.schemas.views import memberships
+
+LOG_ORDER = [("batch_seq", "ascending"), ("partition", "ascending"), ("offset", "ascending")]
+"""The order of decisions: batches one after the other, within a batch by source position."""
+
+FOLDED = ["pin_id", "kind", "ordinal", "previous", "links", "batch_seq", "partition", "offset"]
+
+
+def fold_rows(fold: Fold, pins: list[dict[str, Any]], store: PinStore) -> pa.Table:
+    """Fold the rows of one micro-batch, in log order, and return the rows for ``clusters``.
+
+    A pin id that moved several times in the batch gets one row, its last standing.
+    """
+    if not pins:
+        return CLUSTERS.schema.empty_table()
+    for row in pins:
+        if row["kind"] == "repeat":
+            continue
+        if row["previous"] is not None:
+            fold.leave(row["previous"])
+        if row["kind"] == "add":
+            links = [Link(link["ordinal"], link["score"]) for link in row["links"] or ()]
+            fold.add(row["ordinal"], links)
+    return _cluster_rows(fold, pins[0]["batch_seq"], store)
+
+
+def _cluster_rows(fold: Fold, batch_seq: int, store: PinStore) -> pa.Table:
+    # By ordinal, so that of two versions of a pin the newer one's standing is kept.
+    rows = {
+        store.pin_id(change.ordinal): _cluster_row(change, fold.generation, batch_seq, store)
+        for change in fold.take_changes()
+    }
+    return pa.Table.from_pylist(list(rows.values()), schema=CLUSTERS.schema)
+
+
+def _cluster_row(
+    change: Membership, generation: int, batch_seq: int, store: PinStore
+) -> dict[str, Any]:
+    gone = change.cluster_id == NOBODY
+    return {
+        "pin_id": store.pin_id(change.ordinal),
+        "ordinal": change.ordinal,
+        "cluster_id": None if gone else change.cluster_id,
+        "head": None if gone else store.pin_id(change.head),
+        "head_ordinal": None if gone else change.head,
+        "generation": generation,
+        "batch_seq": batch_seq,
+    }
+
+
+def load_store(lake: Lake, store: PinStore) -> PinStore:
+    """Fill an empty store with every pin version of the log."""
+    added = lake.read("pins", ["ordinal", "pin_id", "signature"], ds.field("kind") == "add")
+    added = added.sort_by("ordinal").combine_chunks()
+    ordinals = added.column("ordinal").to_numpy()
+    if not np.array_equal(ordinals, np.arange(len(ordinals))):
+        raise AssertionError(f"ordinals in {lake.path}/pins are not dense")
+    signatures = b"".join(added.column("signature").to_pylist())
+    store.extend(
+        added.column("pin_id").to_pylist(),
+        np.frombuffer(signatures, np.uint8).reshape(-1, SIGNATURE_BYTES),
+    )
+    return store
+
+
+def restore(lake: Lake, generation: int, evidence: Evidence, store: PinStore) -> tuple[Fold, int]:
+    """The fold as ``clusters`` has it for a generation, and the last batch it covers (-1: none)."""
+    members = lake.sql(memberships(str(generation)))
+    written = lake.sql(
+        """SELECT greatest(
+            (SELECT coalesce(max(batch_seq), -1) FROM clusters WHERE generation = $generation),
+            (SELECT max(through_batch_seq) FROM generations WHERE generation = $generation)
+        ) AS through""",
+        {"generation": generation},
+    )
+    through = int(written.column("through")[0].as_py())
+    known = lake.read("pins", ["ordinal"], ds.field("batch_seq") <= through).column("ordinal")
+    newest = pc.max(known).as_py()
+    columns = (
+        members.column(name).to_numpy() for name in ("ordinal", "cluster_id", "head_ordinal")
+    )
+    ordinals, ids, heads = columns
+    pins = 0 if newest is None else newest + 1
+    fold = Fold.restore(evidence, store.signatures, generation, (ordinals, ids, heads), pins)
+    return fold, through
+
+
+def catch_up(lake: Lake, fold: Fold, through: int, store: PinStore) -> int:
+    """Fold the batches after ``through``, appending their rows to ``clusters``; the last batch."""
+    tail = lake.read("pins", FOLDED, ds.field("batch_seq") > through).sort_by(LOG_ORDER)
+    numbers = tail.column("batch_seq").to_numpy()
+    for batch_seq in np.unique(numbers).tolist():
+        begin, end = np.searchsorted(numbers, [batch_seq, batch_seq + 1])
+        rows = fold_rows(fold, tail.slice(begin, end - begin).to_pylist(), store)
+        if len(rows):
+            lake.append("clusters", rows)
+        through = batch_seq
+    return through
+
+
+def generation_row(lake: Lake, generation: int, status: str, **figures: Any) -> None:
+    """Append a row to ``generations`` with the next sequence number."""
+    last = lake.sql("SELECT max(sequence) AS last FROM generations").column("last")[0].as_py()
+    lake.append_rows(
+        "generations",
+        [
+            {
+                "sequence": 0 if last is None else last + 1,
+                "generation": generation,
+                "status": status,
+                "at": datetime.now(UTC),
+                **figures,
+            }
+        ],
+    )
+
+
+def prepared_generation(lake: Lake) -> dict[str, Any] | None:
+    """The newest generation that waits to be published, as its row, or None."""
+    rows = lake.sql(
+        """SELECT * FROM generations
+        WHERE status = 'prepared' AND generation NOT IN
+            (SELECT generation FROM generations WHERE status = 'published')
+        ORDER BY generation DESC LIMIT 1"""
+    ).to_pylist()
+    return rows[0] if rows else None
+
+
+def publish(lake: Lake, prepared: dict[str, Any], evidence: Evidence, store: PinStore) -> Fold:
+    """Bring a prepared generation up to the newest batch and make it the one that readers see.
+
+    Between two batches, or with no stream running. Readers see the generation before it until the
+    last commit; a publisher that is killed earlier is repeated without a trace.
+    """
+    generation = prepared["generation"]
+    fold, through = restore(lake, generation, evidence, store)
+    catch_up(lake, fold, through, store)
+    figures = {
+        name: prepared[name]
+        for name in ("through_batch_seq", "pins", "clusters", "moved", "pair_f1")
+    }
+    generation_row(lake, generation, "published", **figures)
+    return fold

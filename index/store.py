@@ -1,0 +1,75 @@
+"""Signatures and pin ids by ordinal, in memory-mapped files that grow.
+
+The driver needs a few signatures (of samples, of a repeated pin) and pin ids (of moved pins) at
+random ordinals. They are a copy of what the log holds, so the files are made anew at each start.
+Cost per pin: 128 bytes of signature, 8 of offset, and the id itself, all in the page cache.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+SIGNATURE_BYTES = 128
+
+
+class GrowingArray:
+    """Rows of one dtype and width in a memory-mapped file; appending doubles the file when full."""
+
+    def __init__(self, path: Path, dtype: npt.DTypeLike, width: int = 1) -> None:
+        self._path = path
+        self._dtype = np.dtype(dtype)
+        self._width = width
+        self._n = 0
+        self._rows = self._map(1024)
+
+    def _map(self, rows: int) -> npt.NDArray[np.generic]:
+        with self._path.open("ab") as file:
+            file.truncate(rows * self._width * self._dtype.itemsize)
+        return np.memmap(self._path, self._dtype, "r+", shape=(rows, self._width))
+
+    def __len__(self) -> int:
+        return self._n
+
+    def extend(self, rows: npt.NDArray[np.generic]) -> None:
+        """Append ``rows`` [m, width]."""
+        end = self._n + len(rows)
+        if end > len(self._rows):
+            self._rows = self._map(max(end, 2 * len(self._rows)))
+        self._rows[self._n : end] = rows
+        self._n = end
+
+    @property
+    def rows(self) -> npt.NDArray[np.generic]:
+        """All rows so far, [n, width]; a view that the next growth does not follow."""
+        return self._rows[: self._n]
+
+
+class PinStore:
+    """The signature uint8 [128] and the id of every pin version, by ordinal."""
+
+    def __init__(self, directory: Path) -> None:
+        self._signatures = GrowingArray(directory / "signatures", np.uint8, SIGNATURE_BYTES)
+        self._ends = GrowingArray(directory / "id-ends", np.int64)
+        self._ids = GrowingArray(directory / "ids", np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._signatures)
+
+    def extend(self, pin_ids: Sequence[str], signatures: npt.NDArray[np.uint8]) -> None:
+        """Append pins whose ordinals follow those already here; signatures uint8 [n, 128]."""
+        encoded = [pin_id.encode("utf-8") for pin_id in pin_ids]
+        ends = np.cumsum([len(pin_id) for pin_id in encoded], dtype=np.int64) + len(self._ids)
+        self._signatures.extend(signatures)
+        self._ends.extend(ends[:, None])
+        self._ids.extend(np.frombuffer(b"".join(encoded), np.uint8)[:, None])
+
+    def pin_id(self, ordinal: int) -> str:
+        begin = int(self._ends.rows[ordinal - 1, 0]) if ordinal else 0
+        return bytes(self._ids.rows[begin : int(self._ends.rows[ordinal, 0]), 0]).decode("utf-8")
+
+    def signatures(self, ordinals: npt.NDArray[np.int64] | slice) -> npt.NDArray[np.uint8]:
+        """Signatures uint8 [n, 128] at these ordinals."""
+        rows: npt.NDArray[np.uint8] = self._signatures.rows[ordinals]  # type: ignore[assignment]
+        return rows

@@ -1,0 +1,191 @@
+"""Second step of a micro-batch, on the executors: signatures in, links out.
+
+Each task searches a group of segments, or takes pairs that the driver found in the memtable, and
+scores what is near enough. There is no shuffle: all bands of a pin lie in one segment.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.dataset as ds
+from deltalake import DeltaTable
+
+from neardup.index.cache import SegmentCache
+from neardup.index.search import search
+from neardup.models.classifier import Classifier
+from neardup.models.scorer import TensorFlowScorer
+
+LINKS = pa.schema(
+    [
+        ("query", pa.int32()),
+        ("ordinal", pa.int64()),
+        ("overlap", pa.int32()),
+        ("hamming", pa.int32()),
+        ("score", pa.float32()),
+        ("accepted", pa.bool_()),
+    ]
+)
+
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+Signatures = npt.NDArray[np.uint8]
+
+
+class Candidates(NamedTuple):
+    """Pairs of a query (its number in the batch) and an older pin: arrays of one length."""
+
+    query: Int32
+    ordinal: Int64
+    overlap: Int32
+    hamming: Int32
+
+    def take(self, keep: npt.NDArray[Any]) -> "Candidates":
+        return Candidates(*(column[keep] for column in self))
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Pins that no longer match anything.
+
+    ``before`` int64: ordinals dead when the batch began, ascending. ``during`` int64, ascending,
+    and ``at`` int32: ordinals that end in the batch, and how many queries came before that.
+    """
+
+    before: Int64
+    during: Int64
+    at: Int32
+
+    def mask(self, found: Candidates) -> npt.NDArray[np.bool_]:
+        """True where the older pin is live when the query arrives."""
+        live = ~np.isin(found.ordinal, self.before, assume_unique=False)
+        if len(self.during):
+            where = np.searchsorted(self.during, found.ordinal).clip(max=len(self.during) - 1)
+            ended = (self.during[where] == found.ordinal) & (self.at[where] <= found.query)
+            live &= ~ended
+        return live
+
+
+def nearest(found: Candidates, limit: int) -> Candidates:
+    """The ``limit`` nearest older pins of each query, ties to the older; sorted by query."""
+    order = np.lexsort((found.ordinal, found.hamming, found.query))
+    queries = found.query[order]
+    rank = np.arange(len(order)) - np.searchsorted(queries, queries)
+    return found.take(order[rank < limit])
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """What every task of a batch shares; broadcast once a batch.
+
+    ``queries`` uint8 [q, 128]. ``groups``: segment ids, one list a task. ``pairs`` and ``others``
+    uint8 [m, 128]: memtable candidates and the older pins' signatures, for the last task.
+    """
+
+    queries: Signatures
+    ended: Ended
+    groups: list[list[str]]
+    pairs: Candidates
+    others: Signatures
+    segments_uri: str
+    cache_dir: Path
+    cache_bytes: int
+    max_links: int
+
+    @property
+    def tasks(self) -> int:
+        return len(self.groups) + (len(self.pairs.query) > 0)
+
+
+class Broadcast(NamedTuple):
+    """The two broadcast values: the plan of this batch and the arrays of the classifier."""
+
+    plan: Any
+    classifier: Any
+
+
+def search_tasks(shared: Broadcast, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """For ``mapInArrow`` over task numbers (column ``id``): rows of LINKS."""
+    plan: SearchPlan = shared.plan.value
+    arrays = shared.classifier.value
+    for batch in batches:
+        for task in batch.column("id").to_pylist():
+            yield _links(plan, arrays, *_find(plan, arrays, task))
+
+
+def _find(
+    plan: SearchPlan, arrays: Mapping[str, Any], task: int
+) -> tuple[Candidates, Signatures]:
+    """The candidates of one task and the older pins' signatures."""
+    if task == len(plan.groups):
+        return plan.pairs, plan.others
+    radius = _classifier(arrays).radius
+    parts = [_in_segment(plan, segment_id, radius) for segment_id in plan.groups[task]]
+    found = Candidates(*(np.concatenate(column) for column in zip(*(f for f, _ in parts), strict=True)))
+    return found, np.concatenate([others for _, others in parts])
+
+
+def _in_segment(plan: SearchPlan, segment_id: str, radius: int) -> tuple[Candidates, Signatures]:
+    cache = _segment_cache(plan.cache_dir, plan.cache_bytes)
+    segment = cache.open(segment_id, partial(load_blocks, plan.segments_uri, segment_id))
+    hits = search(segment, plan.queries, radius).candidates
+    found = Candidates(hits.query, hits.ordinal, hits.overlap, hits.hamming)
+    found = nearest(found.take(plan.ended.mask(found)), plan.max_links)
+    return found, segment.signatures[found.ordinal - segment.first]
+
+
+def load_blocks(segments_uri: str, segment_id: str) -> Mapping[str, bytes]:
+    """The blocks of a segment, read from its Delta table."""
+    dataset = DeltaTable(segments_uri).to_pyarrow_dataset(
+        partitions=[("segment_id", "=", segment_id)]
+    )
+    rows = dataset.to_table(["block", "payload"], filter=ds.field("segment_id") == segment_id)
+    return dict(zip(rows["block"].to_pylist(), rows["payload"].to_pylist(), strict=True))
+
+
+def _links(
+    plan: SearchPlan, arrays: Mapping[str, Any], found: Candidates, others: Signatures
+) -> pa.RecordBatch:
+    """The candidates with their scores; those below the threshold come along, to be counted."""
+    scores = _scorer(arrays).log_odds(plan.queries[found.query], others)
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array(found.query, pa.int32()),
+            pa.array(found.ordinal, pa.int64()),
+            pa.array(found.overlap, pa.int32()),
+            pa.array(found.hamming, pa.int32()),
+            pa.array(scores, pa.float32()),
+            pa.array(scores >= _classifier(arrays).threshold, pa.bool_()),
+        ],
+        schema=LINKS,
+    )
+
+
+@cache
+def _segment_cache(directory: Path, max_bytes: int) -> SegmentCache:
+    return SegmentCache(directory, max_bytes)
+
+
+_models: dict[str, tuple[Classifier, TensorFlowScorer]] = {}
+
+
+def _classifier(arrays: Mapping[str, Any]) -> Classifier:
+    return _model(arrays)[0]
+
+
+def _scorer(arrays: Mapping[str, Any]) -> TensorFlowScorer:
+    return _model(arrays)[1]
+
+
+def _model(arrays: Mapping[str, Any]) -> tuple[Classifier, TensorFlowScorer]:
+    """The model of this worker process, built once for each version."""
+    version = str(arrays["version"])
+    if version not in _models:
+        classifier = Classifier.from_arrays(arrays)
+        _models[version] = classifier, TensorFlowScorer(classifier)
+    return _models[version]

@@ -1,0 +1,166 @@
+"""First step of a micro-batch, on the executors: Kafka records in, signatures out.
+
+A record that cannot be used comes out as a row with a reason; nothing that one event holds can
+fail the batch.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from PIL.Image import Image
+
+from neardup.models.embed import Embedder, check_embedding, open_embedder
+from neardup.models.hasher import Hasher
+from neardup.models.images import decode, thumbnail
+from neardup.schemas.errors import BadEvent
+from neardup.schemas.events import PinEvent, parse_event, read_uri
+from neardup.schemas.settings import EventSettings, ModelSettings
+from neardup.schemas.tables import MICROSECONDS
+
+HASHED = pa.schema(
+    [
+        ("partition", pa.int32()),
+        ("offset", pa.int64()),
+        ("kafka_time", MICROSECONDS),
+        ("kind", pa.string()),  # add, delete or bad
+        ("pin_id", pa.string()),
+        ("signature", pa.binary()),
+        ("event_time", MICROSECONDS),
+        ("source", pa.string()),
+        ("attributes", pa.map_(pa.string(), pa.string())),
+        ("image_uri", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("thumbnail", pa.binary()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("key", pa.binary()),
+        ("value", pa.binary()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class HashingPlan:
+    """What an executor needs to know to hash events."""
+
+    events: EventSettings
+    models: ModelSettings
+    thumbnail_px: int
+
+
+def hash_batches(plan: HashingPlan, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """For ``mapInArrow``: Kafka's key, value, partition, offset, timestamp -> HASHED."""
+    for batch in batches:
+        rows = hash_records(plan, batch.to_pylist())
+        yield pa.RecordBatch.from_pylist(rows, schema=HASHED)
+
+
+def hash_records(plan: HashingPlan, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row of HASHED for each Kafka record, in the same order."""
+    rows = [_row(plan, record) for record in records]
+    _embed(plan, [row for row in rows if "picture" in row])
+    _sign(plan, [row for row in rows if "embedding" in row])
+    return rows
+
+
+def _row(plan: HashingPlan, record: dict[str, Any]) -> dict[str, Any]:
+    position = {
+        "partition": record["partition"],
+        "offset": record["offset"],
+        "kafka_time": record["timestamp"],
+    }
+    try:
+        event = parse_event(record["key"], record["value"], plan.events.max_event_bytes)
+        if isinstance(event, str):
+            return {
+                **position,
+                "kind": "delete",
+                "pin_id": event,
+                "event_time": record["timestamp"],
+            }
+        return {**position, **_pin(plan, event)}
+    except BadEvent as bad:
+        return {
+            **position,
+            "kind": "bad",
+            "reason": bad.reason,
+            "detail": bad.detail,
+            "key": record["key"],
+            "value": record["value"],
+        }
+
+
+def _pin(plan: HashingPlan, event: PinEvent) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "kind": "add",
+        "pin_id": event.pin_id,
+        "event_time": event.created_at,
+        "source": event.source,
+        "attributes": event.attributes,
+        "image_uri": event.image_uri,
+        "width": event.width,
+        "height": event.height,
+    }
+    if event.embedding is not None:
+        row["embedding"] = _own_embedding(plan, event)
+        return row
+    picture = _picture(plan, event)
+    row["width"], row["height"] = picture.size
+    row["thumbnail"] = thumbnail(picture, plan.thumbnail_px) if plan.thumbnail_px else None
+    row["picture"] = picture
+    return row
+
+
+def _picture(plan: HashingPlan, event: PinEvent) -> Image:
+    if event.image is not None:
+        data = event.image
+    else:
+        assert event.image_uri is not None
+        data = read_uri(event.image_uri, plan.events.allowed_roots, plan.events.max_image_bytes)
+    return decode(data, max_pixels=plan.events.max_pixels)
+
+
+def _own_embedding(plan: HashingPlan, event: PinEvent) -> npt.NDArray[np.float32]:
+    hasher = _hasher(plan.models.hasher)
+    assert event.embedding is not None
+    if event.embedding.model != hasher.embedder:
+        raise BadEvent(
+            "embedding_model",
+            f"{event.embedding.model!r}; the hasher {hasher.version} takes {hasher.embedder!r}",
+        )
+    vector = event.embedding.vector()
+    check_embedding(vector, hasher.dim)
+    return vector
+
+
+def _embed(plan: HashingPlan, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    vectors = _embedder(plan.models).embed([row.pop("picture") for row in rows])
+    for row, vector in zip(rows, vectors, strict=True):
+        row["embedding"] = vector
+
+
+def _sign(plan: HashingPlan, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    vectors = np.stack([row.pop("embedding") for row in rows])
+    for row, signature in zip(rows, _hasher(plan.models.hasher).sign(vectors), strict=True):
+        row["signature"] = signature.tobytes()
+
+
+@cache
+def _embedder(models: ModelSettings) -> Embedder:
+    return open_embedder(models.embedder, weights=models.embedder_weights)
+
+
+@cache
+def _hasher(path: Path | None) -> Hasher:
+    return Hasher.load(path)
