@@ -84,15 +84,8 @@ def load_store(lake: Lake, store: PinStore) -> PinStore:
 
 def restore(lake: Lake, generation: int, evidence: Evidence, store: PinStore) -> tuple[Fold, int]:
     """The fold as ``clusters`` has it for a generation, and the last batch it covers (-1: none)."""
-    members = lake.sql(memberships(str(generation)))
-    written = lake.sql(
-        """SELECT greatest(
-            (SELECT coalesce(max(batch_seq), -1) FROM clusters WHERE generation = $generation),
-            (SELECT max(through_batch_seq) FROM generations WHERE generation = $generation)
-        ) AS through""",
-        {"generation": generation},
-    )
-    through = int(written.column("through")[0].as_py())
+    through = covered_batch(lake, generation)
+    members = lake.sql(memberships(str(generation), through))
     known = lake.read("pins", ["ordinal"], ds.field("batch_seq") <= through).column("ordinal")
     newest = pc.max(known).as_py()
     columns = (

@@ -5,16 +5,17 @@ SELECT max_by(generation, sequence) AS generation FROM generations WHERE status 
 """
 
 
-def memberships(generation: str) -> str:
+def memberships(generation: str, through: int | None = None) -> str:
     """One row per live pin: its newest membership in a generation (a number, or a subquery).
 
-    The head is read from the cluster's newest row, so a new head costs one row, not one per member.
+    With ``through``, as it stood after that micro-batch. The head is read from the cluster's newest row, so a new head costs one row, not one per member.
     """
+    until = "" if through is None else f" AND batch_seq <= {through}"
     return f"""
 WITH membership AS (
     SELECT *, row_number() OVER (PARTITION BY pin_id ORDER BY batch_seq DESC) AS age
     FROM clusters
-    WHERE generation = {generation}
+    WHERE generation = {generation}{until}
 ), heads AS (
     SELECT cluster_id, max_by(head, batch_seq) AS head,
            max_by(head_ordinal, batch_seq) AS head_ordinal

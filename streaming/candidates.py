@@ -118,15 +118,15 @@ def search_tasks(shared: Broadcast, batches: Iterator[pa.RecordBatch]) -> Iterat
             yield _links(plan, arrays, *_find(plan, arrays, task))
 
 
-def _find(
-    plan: SearchPlan, arrays: Mapping[str, Any], task: int
-) -> tuple[Candidates, Signatures]:
+def _find(plan: SearchPlan, arrays: Mapping[str, Any], task: int) -> tuple[Candidates, Signatures]:
     """The candidates of one task and the older pins' signatures."""
     if task == len(plan.groups):
         return plan.pairs, plan.others
     radius = _classifier(arrays).radius
     parts = [_in_segment(plan, segment_id, radius) for segment_id in plan.groups[task]]
-    found = Candidates(*(np.concatenate(column) for column in zip(*(f for f, _ in parts), strict=True)))
+    found = Candidates(
+        *(np.concatenate(column) for column in zip(*(f for f, _ in parts), strict=True))
+    )
     return found, np.concatenate([others for _, others in parts])
 
 

@@ -1,0 +1,161 @@
+"""The continuous consumer: `neardup stream`.
+
+Starts from what the tables say, runs micro-batches until it is told to stop, and stops between
+two of them.
+"""
+
+import hashlib
+import json
+import logging
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming import StreamingQuery
+
+from neardup.clusters.evidence import Evidence
+from neardup.clusters.ledger import generation_row, prepared_generation, publish
+from neardup.index.cache import SegmentCache
+from neardup.infra.topics import topic_id
+from neardup.models.classifier import Classifier
+from neardup.models.hasher import Hasher
+from neardup.schemas.errors import StreamError
+from neardup.schemas.lake import Lake
+from neardup.schemas.settings import Settings
+from neardup.streaming.maintenance import Maintenance
+from neardup.streaming.microbatch import BatchReport, MicroBatch
+from neardup.streaming.session import spark_session
+from neardup.streaming.state import rebuild
+
+log = logging.getLogger(__name__)
+
+
+class Stopping(Exception):
+    """Raised inside a batch that was asked for after the stop: Spark asks for it again later."""
+
+
+class Consumer:
+    """The stream over one lake and one topic. ``run`` once; ``stop`` from any thread."""
+
+    def __init__(
+        self, settings: Settings, on_batch: Callable[[BatchReport], None] | None = None
+    ) -> None:
+        self._settings = settings
+        self._on_batch = on_batch or (lambda report: None)
+        self._stop = threading.Event()
+        self._between_batches = threading.Lock()
+
+    def stop(self) -> None:
+        """Finish the running batch, then end ``run``."""
+        self._stop.set()
+
+    def run(self, once: bool = False) -> None:
+        """Consume until ``stop`` is called or, with ``once``, until the topic's present end.
+
+        Raises StreamError when the lake is held by another stream or the topic is another one.
+        """
+        settings = self._settings
+        lake = Lake.create(settings.lake.path)
+        hasher = Hasher.load(settings.models.hasher)
+        classifier = Classifier.load(settings.models.classifier)
+        classifier.check_hasher(hasher.version)
+        with lake.lease("stream"), tempfile.TemporaryDirectory(prefix="neardup-") as directory:
+            spark = spark_session(settings.spark, "neardup-stream")
+            try:
+                self._open(lake, hasher, classifier, spark, Path(directory))
+                self._consume(spark, once)
+            finally:
+                spark.stop()
+
+    def _open(
+        self,
+        lake: Lake,
+        hasher: Hasher,
+        classifier: Classifier,
+        spark: SparkSession,
+        directory: Path,
+    ) -> None:
+        if not len(lake.read("generations", ["generation"])):
+            generation_row(lake, 0, "published", through_batch_seq=-1)
+        kafka = self._settings.kafka
+        topic = topic_id(kafka.bootstrap_servers, kafka.topic)
+        cache = SegmentCache(cache_directory(lake), self._settings.stream.cache_bytes)
+        self._evidence = Evidence(classifier.hamming_log_odds, classifier.trusted)
+        state = rebuild(lake, topic, self._evidence, cache, directory)
+        self._batch = MicroBatch(spark, self._settings, hasher, classifier, state)
+        self._batch.flush()  # one that a crash cut off: the batches after it must find its segment
+
+    def _consume(self, spark: SparkSession, once: bool) -> None:
+        query = self._start(spark, once)
+        log.info(
+            "ready: %d pins, next batch %d",
+            len(self._batch.state.store),
+            self._batch.state.batch_seq,
+        )
+        seconds = self._settings.stream.maintenance_seconds
+        with Maintenance(self._settings.lake.path, seconds, self._publish_prepared):
+            while query.isActive and not self._stop.wait(0.1):
+                pass
+        self._end(query)
+
+    def _start(self, spark: SparkSession, once: bool) -> StreamingQuery:
+        settings, state = self._settings, self._batch.state
+        records = (
+            spark.readStream.format("kafka")
+            .option("kafka.bootstrap.servers", settings.kafka.bootstrap_servers)
+            .option("subscribe", settings.kafka.topic)
+            .option("startingOffsets", starting_offsets(settings.kafka.topic, state.positions))
+            .option("maxOffsetsPerTrigger", settings.stream.max_events_per_batch)
+            .option("failOnDataLoss", "true")
+            .load()
+        )
+        writer = records.writeStream.foreachBatch(self._run_batch).option(
+            "checkpointLocation", settings.checkpoint.as_uri()
+        )
+        if once:
+            return writer.trigger(availableNow=True).start()
+        return writer.trigger(processingTime=f"{settings.stream.trigger_seconds} seconds").start()
+
+    def _run_batch(self, records: DataFrame, _epoch: int) -> None:
+        with self._between_batches:
+            if self._stop.is_set():
+                raise Stopping
+            report = self._batch.run(records)
+        log.info(report.line())
+        self._on_batch(report)
+
+    def _end(self, query: StreamingQuery) -> None:
+        # Stopping a query in the middle of a batch overflows the JVM's stack: wait for its end.
+        with self._between_batches:
+            query.stop()
+        failure = query.exception()
+        if failure is not None and not self._stop.is_set():
+            raise StreamError(f"The stream ended by itself: {failure}") from failure
+
+    def _publish_prepared(self, lake: Lake) -> None:
+        """Called by the maintenance thread; takes its turn between two batches."""
+        prepared = prepared_generation(lake)
+        if prepared is None:
+            return
+        with self._between_batches:
+            state = self._batch.state
+            state.fold = publish(state.lake, prepared, self._evidence, state.store)
+        log.info("published generation %d", prepared["generation"])
+
+
+def starting_offsets(topic: str, positions: dict[int, int]) -> str:
+    """Spark's JSON: one past the last decided offset of each partition; used without checkpoint.
+
+    Partitions that the log does not know yet are read from their beginning.
+    """
+    if not positions:
+        return "earliest"
+    return json.dumps({topic: {str(p): offset + 1 for p, offset in sorted(positions.items())}})
+
+
+def cache_directory(lake: Lake) -> Path:
+    """Where this host keeps decoded segments: named by the table's id, which a new lake changes."""
+    identity = hashlib.sha256(lake.table("segments").metadata().id.encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / "neardup-segments" / identity
