@@ -1,0 +1,46 @@
+"""The Spark session, with the settings that a one-second micro-batch depends on."""
+
+import os
+import sys
+
+from pyspark.sql import SparkSession
+
+from neardup.infra.jars import spark_jars
+from neardup.infra.java import find_java
+from neardup.schemas.settings import SparkSettings
+
+_OPTIONS = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    # With the default of 50 an append to a small table takes seconds.
+    "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.sql.shuffle.partitions": "4",
+    "spark.sql.session.timeZone": "UTC",
+    # Pictures make wide rows: few to a batch keep the JVM's and the workers' buffers small.
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "256",
+    "spark.sql.streaming.metricsEnabled": "false",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+}
+_LOCAL = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+
+
+def spark_session(settings: SparkSettings, name: str) -> SparkSession:
+    """The session of this process. ``spark.options`` of the settings win over ours."""
+    java = find_java()
+    os.environ["JAVA_HOME"] = str(java.home)
+    # Without this, workers run whatever `python3` is on the PATH.
+    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    options = {
+        **_OPTIONS,
+        **(_LOCAL if settings.master.startswith("local") else {}),
+        "spark.driver.memory": settings.driver_memory,
+        "spark.jars": ",".join(str(jar) for jar in spark_jars()),
+        **settings.options,
+    }
+    builder = SparkSession.builder.appName(name).master(settings.master)
+    for key, value in options.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    return session
