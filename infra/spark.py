@@ -27,8 +27,7 @@ _LOCAL = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0
 
 def spark_session(settings: SparkSettings, name: str) -> SparkSession:
     """The session of this process. ``spark.options`` of the settings win over ours."""
-    java = find_java()
-    os.environ["JAVA_HOME"] = str(java.home)
+    find_java()  # a sentence now instead of Spark's stack trace later
     # Without this, workers run whatever `python3` is on the PATH.
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     options = {

@@ -5,6 +5,8 @@ Spark's Delta writer takes 200. Spark reads the same tables, and the nightly com
 whole generation through it.
 """
 
+import hashlib
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -146,6 +148,12 @@ class Lake:
                 post_commithook_properties=_NO_HOOKS,
             )
 
+    def cache_directory(self) -> Path:
+        """Where this host keeps decoded segments: a new lake at the same path has another."""
+        identity = self._tables["segments"].metadata().id.encode()
+        name = hashlib.sha256(identity).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / "neardup-segments" / name
+
     @contextmanager
     def lease(self, name: str) -> Iterator[None]:
         """Hold the lake as its only ``name`` ("stream", "compact"); StreamError if it is held.
@@ -164,3 +172,12 @@ class Lake:
             yield
         finally:
             lock.release()
+
+
+def segment_blocks(path: Path, segment_id: str) -> dict[str, bytes]:
+    """The blocks of one segment of the lake at ``path``: name -> payload."""
+    table = DeltaTable(str(path / "segments"))
+    rows = table.to_pyarrow_table(
+        partitions=[("segment_id", "=", segment_id)], columns=["block", "payload"]
+    )
+    return dict(zip(rows["block"].to_pylist(), rows["payload"].to_pylist(), strict=True))

@@ -8,7 +8,8 @@ SELECT max_by(generation, sequence) AS generation FROM generations WHERE status 
 def memberships(generation: str, through: int | None = None) -> str:
     """One row per live pin: its newest membership in a generation (a number, or a subquery).
 
-    With ``through``, as it stood after that micro-batch. The head is read from the cluster's newest row, so a new head costs one row, not one per member.
+    With ``through``, as it stood after that micro-batch. The head is read from the cluster's
+    newest row, so a new head costs one row, not one per member.
     """
     until = "" if through is None else f" AND batch_seq <= {through}"
     return f"""

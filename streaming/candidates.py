@@ -13,13 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.dataset as ds
-from deltalake import DeltaTable
 
 from neardup.index.cache import SegmentCache
 from neardup.index.search import search
 from neardup.models.classifier import Classifier
 from neardup.models.scorer import TensorFlowScorer
+from neardup.schemas.lake import segment_blocks
 
 LINKS = pa.schema(
     [
@@ -92,7 +91,7 @@ class SearchPlan:
     groups: list[list[str]]
     pairs: Candidates
     others: Signatures
-    segments_uri: str
+    lake: Path
     cache_dir: Path
     cache_bytes: int
     max_links: int
@@ -132,20 +131,11 @@ def _find(plan: SearchPlan, arrays: Mapping[str, Any], task: int) -> tuple[Candi
 
 def _in_segment(plan: SearchPlan, segment_id: str, radius: int) -> tuple[Candidates, Signatures]:
     cache = _segment_cache(plan.cache_dir, plan.cache_bytes)
-    segment = cache.open(segment_id, partial(load_blocks, plan.segments_uri, segment_id))
+    segment = cache.open(segment_id, partial(segment_blocks, plan.lake, segment_id))
     hits = search(segment, plan.queries, radius).candidates
     found = Candidates(hits.query, hits.ordinal, hits.overlap, hits.hamming)
     found = nearest(found.take(plan.ended.mask(found)), plan.max_links)
     return found, segment.signatures[found.ordinal - segment.first]
-
-
-def load_blocks(segments_uri: str, segment_id: str) -> Mapping[str, bytes]:
-    """The blocks of a segment, read from its Delta table."""
-    dataset = DeltaTable(segments_uri).to_pyarrow_dataset(
-        partitions=[("segment_id", "=", segment_id)]
-    )
-    rows = dataset.to_table(["block", "payload"], filter=ds.field("segment_id") == segment_id)
-    return dict(zip(rows["block"].to_pylist(), rows["payload"].to_pylist(), strict=True))
 
 
 def _links(

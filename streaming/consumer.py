@@ -4,9 +4,9 @@ Starts from what the tables say, runs micro-batches until it is told to stop, an
 two of them.
 """
 
-import hashlib
 import json
 import logging
+import signal
 import tempfile
 import threading
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from pyspark.sql.streaming import StreamingQuery
 from neardup.clusters.evidence import Evidence
 from neardup.clusters.ledger import generation_row, prepared_generation, publish
 from neardup.index.cache import SegmentCache
+from neardup.infra.spark import spark_session
 from neardup.infra.topics import topic_id
 from neardup.models.classifier import Classifier
 from neardup.models.hasher import Hasher
@@ -26,7 +27,6 @@ from neardup.schemas.lake import Lake
 from neardup.schemas.settings import Settings
 from neardup.streaming.maintenance import Maintenance
 from neardup.streaming.microbatch import BatchReport, MicroBatch
-from neardup.streaming.session import spark_session
 from neardup.streaming.state import rebuild
 
 log = logging.getLogger(__name__)
@@ -46,10 +46,15 @@ class Consumer:
         self._on_batch = on_batch or (lambda report: None)
         self._stop = threading.Event()
         self._between_batches = threading.Lock()
+        self._signals: tuple[signal.Signals, ...] = ()
 
     def stop(self) -> None:
         """Finish the running batch, then end ``run``."""
         self._stop.set()
+
+    def stop_on(self, *signals: signal.Signals) -> None:
+        """Stop at the first of these signals; a second one does not hurry it."""
+        self._signals = signals
 
     def run(self, once: bool = False) -> None:
         """Consume until ``stop`` is called or, with ``once``, until the topic's present end.
@@ -81,13 +86,15 @@ class Consumer:
             generation_row(lake, 0, "published", through_batch_seq=-1)
         kafka = self._settings.kafka
         topic = topic_id(kafka.bootstrap_servers, kafka.topic)
-        cache = SegmentCache(cache_directory(lake), self._settings.stream.cache_bytes)
+        cache = SegmentCache(lake.cache_directory(), self._settings.stream.cache_bytes)
         self._evidence = Evidence(classifier.hamming_log_odds, classifier.trusted)
         state = rebuild(lake, topic, self._evidence, cache, directory)
         self._batch = MicroBatch(spark, self._settings, hasher, classifier, state)
         self._batch.flush()  # one that a crash cut off: the batches after it must find its segment
 
     def _consume(self, spark: SparkSession, once: bool) -> None:
+        for number in self._signals:  # only now: PySpark has set its own for SIGINT
+            signal.signal(number, lambda *_: self.stop())
         query = self._start(spark, once)
         log.info(
             "ready: %d pins, next batch %d",
@@ -153,9 +160,3 @@ def starting_offsets(topic: str, positions: dict[int, int]) -> str:
     if not positions:
         return "earliest"
     return json.dumps({topic: {str(p): offset + 1 for p, offset in sorted(positions.items())}})
-
-
-def cache_directory(lake: Lake) -> Path:
-    """Where this host keeps decoded segments: named by the table's id, which a new lake changes."""
-    identity = hashlib.sha256(lake.table("segments").metadata().id.encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / "neardup-segments" / identity

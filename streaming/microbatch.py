@@ -91,7 +91,7 @@ class MicroBatch:
         self.state = state
 
     def run(self, records: DataFrame) -> BatchReport:
-        """Decide every record and commit the decisions; again with the same records adds nothing."""
+        """Decide every record and commit the decisions; the same records again add nothing."""
         report = BatchReport(self.state.batch_seq)
         with report.stage("hash"):
             good, bad = self._hash(records)
@@ -150,7 +150,7 @@ class MicroBatch:
             ],
             pairs=pairs,
             others=everything[pairs.ordinal - state.memtable_first],
-            segments_uri=state.segments_uri,
+            lake=state.lake.path,
             cache_dir=state.cache.directory,
             cache_bytes=stream.cache_bytes,
             max_links=stream.max_links,

@@ -21,8 +21,7 @@ from neardup.index.ids import id_hashes
 from neardup.index.segment import Segment
 from neardup.index.store import PinStore
 from neardup.schemas.errors import StreamError
-from neardup.schemas.lake import Lake
-from neardup.streaming.candidates import load_blocks
+from neardup.schemas.lake import Lake, segment_blocks
 
 
 @dataclass
@@ -47,15 +46,11 @@ class State:
     segment_ids: list[str] = field(default_factory=list)
 
     @property
-    def segments_uri(self) -> str:
-        return str(self.lake.path / "segments")
-
-    @property
     def next_ordinal(self) -> int:
         return len(self.store)
 
     def segment(self, segment_id: str) -> Segment:
-        return self.cache.open(segment_id, partial(load_blocks, self.segments_uri, segment_id))
+        return self.cache.open(segment_id, partial(segment_blocks, self.lake.path, segment_id))
 
     def find(self, pin_ids: Sequence[str]) -> npt.NDArray[np.int64]:
         """The newest ordinal of each pin id, int64 [n]; -1 where the id is new."""

@@ -1,0 +1,64 @@
+"""`neardup`: one command per verb. Modules are imported when their command is, not before."""
+
+import importlib
+import sys
+
+import click
+
+COMMANDS = {
+    "stream": "Consume pin events from Kafka, forever or --once.",
+    "compact": "Re-run the k-cut and publish a new generation.",
+    "produce": "Send a folder of pictures, or JSON lines, to Kafka.",
+    "lookup": "Was this picture used before? Similar pins with scores.",
+    "show": "The pins of a cluster.",
+    "query": "Run SQL over the tables.",
+    "report": "Write an HTML page of the clusters, with thumbnails.",
+    "evaluate": "Measure precision and recall on a folder with known truth.",
+    "train": "Learn a hasher and a classifier from a folder of pictures.",
+    "demo": "Real pictures through the whole system.",
+    "bench": "Measure, with a peer in the same run.",
+    "doctor": "Check the machine and say how to mend it.",
+    "broker": "Run a Kafka broker on loopback.",
+    "jars": "Fetch the jars that Spark and Kafka need.",
+}
+
+
+class LazyGroup(click.Group):
+    """Lists commands from the table above and imports only the one that is run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"neardup.cli.{name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup)
+@click.version_option(package_name="neardup")
+def cli() -> None:
+    """Find near-duplicate images in a stream, and keep the clusters, for good."""
+
+
+def main() -> None:
+    """The console script. Errors of our own are sentences, without a traceback."""
+    try:
+        cli(prog_name="neardup")
+    except Exception as error:
+        # Imported late: --help must not wait for it.
+        from neardup.schemas.errors import NeardupError
+
+        if not isinstance(error, NeardupError):
+            raise
+        click.echo(f"neardup: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
