@@ -91,7 +91,7 @@ def _command(module: Path, cache: Path, folder: Path) -> list[str]:
 @retry(
     retry=retry_if_exception_type(_Unresolved),
     stop=stop_after_attempt(3),
-    wait=wait_exponential(multiplier=2),
+    wait=wait_exponential(multiplier=1),
     reraise=True,
 )
 def _run(command: list[str], log: Path) -> None:

@@ -82,8 +82,17 @@ class Broker:
         if not (self.directory / "data" / "meta.properties").exists():
             self._format()
         self._launch()
-        self._wait_until_it_answers()
+        try:
+            self._wait_until_it_answers()
+        except BaseException:  # Ctrl-C too
+            self.kill()
+            raise
         return self
+
+    def wait(self) -> None:
+        """Return when the broker ends by itself; an endless wait unless something is amiss."""
+        if self._process is not None:
+            self._process.wait()
 
     def stop(self) -> None:
         """SIGTERM, which lets it close its logs, then SIGKILL after a wait. Safe to call twice."""
@@ -158,7 +167,6 @@ class Broker:
         while not answers(self.bootstrap):
             ended = self._process.poll() is not None
             if ended or time.monotonic() > deadline:
-                self.kill()
                 words = "\n  ".join(_last_lines(self.log))
                 raise EnvironmentProblem(
                     f"Kafka {'ended' if ended else 'does not answer'} on {self.bootstrap}; the "
