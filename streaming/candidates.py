@@ -121,7 +121,7 @@ def _find(plan: SearchPlan, arrays: Mapping[str, Any], task: int) -> tuple[Candi
     """The candidates of one task and the older pins' signatures."""
     if task == len(plan.groups):
         return plan.pairs, plan.others
-    radius = _classifier(arrays).radius
+    radius = model_of(arrays).classifier.radius
     parts = [_in_segment(plan, segment_id, radius) for segment_id in plan.groups[task]]
     found = Candidates(
         *(np.concatenate(column) for column in zip(*(f for f, _ in parts), strict=True))
@@ -142,7 +142,7 @@ def _links(
     plan: SearchPlan, arrays: Mapping[str, Any], found: Candidates, others: Signatures
 ) -> pa.RecordBatch:
     """The candidates with their scores; those below the threshold come along, to be counted."""
-    scores = _scorer(arrays).log_odds(plan.queries[found.query], others)
+    scores = model_of(arrays).scorer.log_odds(plan.queries[found.query], others)
     return pa.RecordBatch.from_arrays(
         [
             pa.array(found.query, pa.int32()),
@@ -150,7 +150,7 @@ def _links(
             pa.array(found.overlap, pa.int32()),
             pa.array(found.hamming, pa.int32()),
             pa.array(scores, pa.float32()),
-            pa.array(scores >= _classifier(arrays).threshold, pa.bool_()),
+            pa.array(scores >= model_of(arrays).classifier.threshold, pa.bool_()),
         ],
         schema=LINKS,
     )
@@ -161,21 +161,18 @@ def _segment_cache(directory: Path, max_bytes: int) -> SegmentCache:
     return SegmentCache(directory, max_bytes)
 
 
-_models: dict[str, tuple[Classifier, TensorFlowScorer]] = {}
+class Model(NamedTuple):
+    classifier: Classifier
+    scorer: TensorFlowScorer
 
 
-def _classifier(arrays: Mapping[str, Any]) -> Classifier:
-    return _model(arrays)[0]
+_models: dict[str, Model] = {}
 
 
-def _scorer(arrays: Mapping[str, Any]) -> TensorFlowScorer:
-    return _model(arrays)[1]
-
-
-def _model(arrays: Mapping[str, Any]) -> tuple[Classifier, TensorFlowScorer]:
+def model_of(arrays: Mapping[str, Any]) -> Model:
     """The model of this worker process, built once for each version."""
     version = str(arrays["version"])
     if version not in _models:
         classifier = Classifier.from_arrays(arrays)
-        _models[version] = classifier, TensorFlowScorer(classifier)
+        _models[version] = Model(classifier, TensorFlowScorer(classifier))
     return _models[version]

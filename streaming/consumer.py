@@ -9,6 +9,7 @@ import logging
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,10 @@ from neardup.streaming.state import rebuild
 log = logging.getLogger(__name__)
 
 
+IDLE_SECONDS = 30.0
+"""Spark ends Python workers that had no task for a minute; this is well before."""
+
+
 class Stopping(Exception):
     """Raised inside a batch that was asked for after the stop: Spark asks for it again later."""
 
@@ -47,6 +52,7 @@ class Consumer:
         self._stop = threading.Event()
         self._between_batches = threading.Lock()
         self._signals: tuple[signal.Signals, ...] = ()
+        self._last_batch = time.monotonic()
 
     def stop(self) -> None:
         """Finish the running batch, then end ``run``."""
@@ -95,6 +101,7 @@ class Consumer:
     def _consume(self, spark: SparkSession, once: bool) -> None:
         for number in self._signals:  # only now: PySpark has set its own for SIGINT
             signal.signal(number, lambda *_: self.stop())
+        self._batch.warm_up()
         query = self._start(spark, once)
         log.info(
             "ready: %d pins, next batch %d",
@@ -104,8 +111,13 @@ class Consumer:
         seconds = self._settings.stream.maintenance_seconds
         with Maintenance(self._settings.lake.path, seconds, self._publish_prepared):
             while query.isActive and not self._stop.wait(0.1):
-                pass
+                self._stay_warm()
         self._end(query)
+
+    def _stay_warm(self) -> None:
+        if time.monotonic() - self._last_batch > IDLE_SECONDS:
+            self._batch.warm_up()
+            self._last_batch = time.monotonic()
 
     def _start(self, spark: SparkSession, once: bool) -> StreamingQuery:
         settings, state = self._settings, self._batch.state
@@ -130,6 +142,7 @@ class Consumer:
             if self._stop.is_set():
                 raise Stopping
             report = self._batch.run(records)
+        self._last_batch = time.monotonic()
         log.info(report.line())
         self._on_batch(report)
 

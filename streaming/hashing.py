@@ -128,7 +128,7 @@ def _picture(plan: HashingPlan, event: PinEvent) -> Image:
 
 
 def _own_embedding(plan: HashingPlan, event: PinEvent) -> npt.NDArray[np.float32]:
-    hasher = _hasher(plan.models.hasher)
+    hasher = hasher_of(plan.models.hasher)
     assert event.embedding is not None
     if event.embedding.model != hasher.embedder:
         raise BadEvent(
@@ -143,7 +143,7 @@ def _own_embedding(plan: HashingPlan, event: PinEvent) -> npt.NDArray[np.float32
 def _embed(plan: HashingPlan, rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
-    vectors = _embedder(plan.models).embed([row.pop("picture") for row in rows])
+    vectors = embedder_of(plan.models).embed([row.pop("picture") for row in rows])
     for row, vector in zip(rows, vectors, strict=True):
         row["embedding"] = vector
 
@@ -152,15 +152,15 @@ def _sign(plan: HashingPlan, rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
     vectors = np.stack([row.pop("embedding") for row in rows])
-    for row, signature in zip(rows, _hasher(plan.models.hasher).sign(vectors), strict=True):
+    for row, signature in zip(rows, hasher_of(plan.models.hasher).sign(vectors), strict=True):
         row["signature"] = signature.tobytes()
 
 
 @cache
-def _embedder(models: ModelSettings) -> Embedder:
+def embedder_of(models: ModelSettings) -> Embedder:
     return open_embedder(models.embedder, weights=models.embedder_weights)
 
 
 @cache
-def _hasher(path: Path | None) -> Hasher:
+def hasher_of(path: Path | None) -> Hasher:
     return Hasher.load(path)

@@ -40,6 +40,7 @@ from neardup.streaming.candidates import (
 from neardup.streaming.decide import Decided, decide
 from neardup.streaming.hashing import HASHED, HashingPlan, hash_batches
 from neardup.streaming.state import State
+from neardup.streaming.warm import load_models
 
 Signatures = npt.NDArray[np.uint8]
 
@@ -89,6 +90,13 @@ class MicroBatch:
         self._bands = Bands()
         self._parallel = spark.sparkContext.defaultParallelism
         self.state = state
+
+    def warm_up(self) -> None:
+        """Have every worker process load the models, so that no event waits for it."""
+        slots = self._parallel
+        tasks = self._spark.range(0, slots, 1, slots)
+        load = partial(load_models, self._settings.models, self._model)
+        tasks.mapInArrow(load, "id long").toArrow()
 
     def run(self, records: DataFrame) -> BatchReport:
         """Decide every record and commit the decisions; the same records again add nothing."""

@@ -1,0 +1,32 @@
+"""Models loaded before the first event needs them.
+
+TensorFlow takes seconds to load, and Spark ends Python workers that were idle for a minute, so the
+stream asks for this at its start and again whenever nothing came for a while.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from neardup.schemas.settings import ModelSettings
+from neardup.streaming.candidates import model_of
+from neardup.streaming.hashing import embedder_of, hasher_of
+
+# Long enough that a task of a warm worker is still running when the next task is handed out:
+# else one worker would take them all.
+HOLD_SECONDS = 0.05
+
+
+def load_models(
+    models: ModelSettings, classifier: Any, batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """For ``mapInArrow``: pass the rows on, and hash and score once on the way."""
+    picture = Image.new("RGB", (64, 64))
+    signature = hasher_of(models.hasher).sign(embedder_of(models).embed([picture]))
+    model_of(classifier.value).scorer.log_odds(signature, np.invert(signature))
+    time.sleep(HOLD_SECONDS)
+    yield from batches
