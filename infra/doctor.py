@@ -1,5 +1,6 @@
 """Looks at the machine before the stream does: each check says what it found and how to mend it."""
 
+import os
 import shutil
 import sys
 import tempfile
@@ -7,8 +8,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-
-import psutil
 
 from neardup.infra import topics
 from neardup.infra.jars import SETS, JarSet, locked
@@ -42,7 +41,7 @@ def examine(
     """
     checks = [python_version(), java_version(), versions_fit(installed_versions())]
     checks += [jars_present(locked(name)) for name in SETS]
-    checks += [memory(psutil.virtual_memory().total), disk(lake)]
+    checks += [memory(installed_memory()), disk(lake)]
     checks += [check() for check in more]
     return [*checks, *broker(bootstrap, topic)]
 
@@ -113,6 +112,11 @@ def jars_present(jar_set: JarSet) -> Check:
     damage = jar_set.damage()
     found = damage or f"{len(jar_set.jars)} in {jar_set.folder}"
     return Check(f"{jar_set.name} jars", damage is None, found, "run 'neardup jars'")
+
+
+def installed_memory() -> int:
+    """Bytes of the machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def memory(total: int) -> Check:

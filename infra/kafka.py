@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -96,20 +97,24 @@ class Broker:
 
     def stop(self) -> None:
         """SIGTERM, which lets it close its logs, then SIGKILL after a wait. Safe to call twice."""
+        self._end(word=b"")
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would be; what clients were told is written is in ``directory``."""
+        self._end(word=b"k")
+
+    def _end(self, word: bytes) -> None:
         process, self._process = self._process, None
         if process is None:
             return
         assert process.stdin is not None
-        process.stdin.close()  # the leash goes slack
+        with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
+            pipe.write(word)
         try:
             process.wait(STOP_SECONDS + 5)
+        except subprocess.TimeoutExpired:
+            pass  # a leash that hangs: killed with its broker
         finally:
-            _kill_group(process)
-
-    def kill(self) -> None:
-        """SIGKILL, as a crash would be; what clients were told is written is in ``directory``."""
-        process, self._process = self._process, None
-        if process is not None:
             _kill_group(process)
 
     def __enter__(self) -> Self:
@@ -124,15 +129,10 @@ class Broker:
         self.stop()
 
     def _require_free_port(self) -> None:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, self.port))
-            except OSError as error:
-                raise EnvironmentProblem(
-                    f"{HOST}:{self.port} is taken ({error.strerror}): stop what listens there "
-                    "or choose another --port."
-                ) from None
+        if not is_free(self.port):
+            raise EnvironmentProblem(
+                f"{HOST}:{self.port} is taken: stop what listens there or choose another --port."
+            )
 
     def _write_configuration(self) -> None:
         (self.directory / "log4j2.properties").write_text(LOGGING, "utf-8")
@@ -202,18 +202,32 @@ def server_properties(port: int, controller_port: int) -> dict[str, str | int]:
 
 
 def free_port() -> int:
-    """A TCP port of loopback that nobody listened on a moment ago."""
+    """A TCP port of loopback that nobody listens on, below those that clients are given (32768...).
+
+    A port from among those could be taken by any client while the broker restarts.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        if is_free(port):
+            return port
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on a TCP port of loopback."""
     with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+        # As the broker does: a port that lingers in TIME_WAIT after a restart is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
 
 
 def _kill_group(process: "subprocess.Popen[bytes]") -> None:
     """The leash leads a session of its own: its group is the leash and the broker."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    if process.stdin is not None:
-        process.stdin.close()
     process.wait()
 
 

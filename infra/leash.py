@@ -2,11 +2,11 @@
 
 ``python -m neardup.infra.leash SECONDS COMMAND...`` starts the command and reads its own standard
 input, a pipe that the owner holds open. However the owner ends, SIGKILL included, the kernel closes
-the pipe; the command then gets SIGTERM and, if it is still there SECONDS later, SIGKILL. A
-parent-death signal would do so on Linux alone, and would fire when the *thread* that started the
-child ends.
+the pipe; the command then gets SIGTERM and, if it is still there SECONDS later, SIGKILL. A byte on
+the pipe means SIGKILL at once. A parent-death signal would work on Linux alone, and would fire when
+the *thread* that started the child ends.
 
-Exit code: that of the command.
+The leash ends when the command has ended and been reaped, with its exit code.
 """
 
 import os
@@ -23,8 +23,9 @@ def main(grace_seconds: float, command: list[str]) -> int:
 
 
 def _end_with_owner(child: "subprocess.Popen[bytes]", grace_seconds: float) -> None:
-    while os.read(0, 4096):
-        pass
+    if os.read(0, 1):
+        child.kill()
+        return
     child.terminate()
     try:
         child.wait(grace_seconds)
