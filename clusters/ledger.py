@@ -88,13 +88,24 @@ def restore(lake: Lake, generation: int, evidence: Evidence, store: PinStore) ->
     members = lake.sql(memberships(str(generation), through))
     known = lake.read("pins", ["ordinal"], ds.field("batch_seq") <= through).column("ordinal")
     newest = pc.max(known).as_py()
-    columns = (
+    ordinals, ids, heads = (
         members.column(name).to_numpy() for name in ("ordinal", "cluster_id", "head_ordinal")
     )
-    ordinals, ids, heads = columns
     pins = 0 if newest is None else newest + 1
     fold = Fold.restore(evidence, store.signatures, generation, (ordinals, ids, heads), pins)
     return fold, through
+
+
+def covered_batch(lake: Lake, generation: int) -> int:
+    """The last batch whose memberships are all in ``clusters`` for a generation; -1 if none."""
+    covered = lake.sql(
+        """SELECT greatest(
+            (SELECT coalesce(max(batch_seq), -1) FROM clusters WHERE generation = $generation),
+            (SELECT max(through_batch_seq) FROM generations WHERE generation = $generation)
+        ) AS through""",
+        {"generation": generation},
+    )
+    return int(covered.column("through")[0].as_py())
 
 
 def catch_up(lake: Lake, fold: Fold, through: int, store: PinStore) -> int:
@@ -120,7 +131,7 @@ def generation_row(lake: Lake, generation: int, status: str, **figures: Any) -> 
                 "sequence": 0 if last is None else last + 1,
                 "generation": generation,
                 "status": status,
-                "at": datetime.now(UTC),
+                "written_at": datetime.now(UTC),
                 **figures,
             }
         ],

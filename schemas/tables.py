@@ -122,7 +122,7 @@ GENERATIONS = TableSpec(
             _column("clusters", pa.int64(), "clusters, single pins included"),
             _column("moved", pa.int64(), "pins whose cluster changed against the one before"),
             _column("pair_f1", pa.float64(), "agreement with the stream's fold over pairs, 0 to 1"),
-            _required("at", MICROSECONDS, "when the row was written"),
+            _required("written_at", MICROSECONDS, "when the row was written"),
         ]
     ),
 )

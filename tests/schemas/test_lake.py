@@ -29,7 +29,7 @@ def publish(lake: Lake, generation: int, sequence: int) -> None:
                 "generation": generation,
                 "status": "published",
                 "through_batch_seq": -1,
-                "at": datetime.now(UTC),
+                "written_at": datetime.now(UTC),
             }
         ],
     )
