@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from neardup.cli.common import config_option
+
 if TYPE_CHECKING:
     from neardup.infra.doctor import Check
     from neardup.schemas.settings import Settings
 
 
 @click.command("doctor")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Settings (TOML); defaults without.",
-)
+@config_option
 def command(config: Path | None) -> None:
     """Check what neardup runs on; exit code 1 if something needed is amiss."""
     from neardup.infra.doctor import examine, healthy
