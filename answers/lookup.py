@@ -75,7 +75,7 @@ def _candidates(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
     """Ordinals int64 [n] and signatures uint8 [n, 128] of pins within the radius."""
     cache = SegmentCache(lake.cache_directory(), settings.stream.cache_bytes)
-    rows = lake.sql("SELECT segment_id, max(end_ordinal) AS e FROM segments GROUP BY 1").to_pylist()
+    rows = lake.rows("SELECT segment_id, max(end_ordinal) AS e FROM segments GROUP BY 1")
     ordinals, signatures = [], []
     for row in rows:
         load = partial(segment_blocks, lake.path, row["segment_id"])
@@ -95,9 +95,9 @@ def _candidates(
 
 def _members(lake: Lake, ordinals: npt.NDArray[np.int64]) -> dict[int, dict[str, object]]:
     """Present membership of those of the pins that are live, by ordinal."""
-    rows = lake.sql(
+    rows = lake.rows(
         """SELECT ordinal, pin_id, cluster_id, head FROM clusters_current
         WHERE list_contains($ordinals, ordinal)""",
         {"ordinals": ordinals.tolist()},
-    ).to_pylist()
+    )
     return {row.pop("ordinal"): row for row in rows}

@@ -33,7 +33,7 @@ def write_report(lake: Lake, path: Path, clusters: int = 100) -> None:
 
 
 def _totals(lake: Lake) -> dict[str, Any]:
-    return lake.sql(
+    return lake.rows(
         """SELECT
             (SELECT count(*) FROM pins) AS events,
             (SELECT count(*) FROM quarantine) AS quarantined,
@@ -41,21 +41,21 @@ def _totals(lake: Lake) -> dict[str, Any]:
             (SELECT count(*) FROM cluster_sizes) AS clusters,
             (SELECT count(*) FROM cluster_sizes WHERE pins > 1) AS several,
             (SELECT coalesce(max(generation), 0) FROM clusters_current) AS generation"""
-    ).to_pylist()[0]
+    )[0]
 
 
 def _sizes(lake: Lake) -> list[dict[str, Any]]:
-    return lake.sql(
+    return lake.rows(
         "SELECT pins, count(*) AS clusters FROM cluster_sizes GROUP BY pins ORDER BY pins"
-    ).to_pylist()
+    )
 
 
 def _clusters(lake: Lake, limit: int) -> list[dict[str, Any]]:
-    biggest = lake.sql(
+    biggest = lake.rows(
         """SELECT cluster_id, head, pins FROM cluster_sizes WHERE pins > 1
         ORDER BY pins DESC, cluster_id LIMIT $limit""",
         {"limit": limit},
-    ).to_pylist()
+    )
     for cluster in biggest:
         cluster["members"] = members(lake, cluster["cluster_id"], MAX_MEMBERS)
         for member in cluster["members"]:
@@ -67,7 +67,7 @@ def _clusters(lake: Lake, limit: int) -> list[dict[str, Any]]:
 
 
 def _quarantine(lake: Lake) -> list[dict[str, Any]]:
-    return lake.sql(
+    return lake.rows(
         """SELECT reason, count(*) AS events, min(detail) AS example
         FROM quarantine GROUP BY reason ORDER BY events DESC, reason"""
-    ).to_pylist()
+    )

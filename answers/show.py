@@ -8,23 +8,23 @@ from neardup.schemas.lake import Lake
 
 def cluster_of(lake: Lake, name: str) -> int:
     """The id of a cluster given by its id or by the pin id of a member. Raises LakeError."""
-    rows = lake.sql(
+    rows = lake.rows(
         """SELECT cluster_id FROM clusters_current
         WHERE pin_id = $name OR CAST(cluster_id AS VARCHAR) = $name
         ORDER BY pin_id = $name DESC LIMIT 1""",
         {"name": name},
     )
-    if not len(rows):
+    if not rows:
         raise LakeError(
             f"No live pin and no current cluster is called {name!r}: `neardup query "
             '"SELECT * FROM cluster_sizes"` lists the clusters.'
         )
-    return int(rows.column("cluster_id")[0].as_py())
+    return int(rows[0]["cluster_id"])
 
 
 def members(lake: Lake, cluster_id: int, limit: int, offset: int = 0) -> list[dict[str, Any]]:
     """A page of a cluster's pins, oldest first, with the best score of their links into it."""
-    return lake.sql(
+    return lake.rows(
         """WITH member AS (
             SELECT pin_id, ordinal, head FROM clusters_current WHERE cluster_id = $cluster
             ORDER BY ordinal LIMIT $limit OFFSET $offset
@@ -44,4 +44,4 @@ def members(lake: Lake, cluster_id: int, limit: int, offset: int = 0) -> list[di
         LEFT JOIN link ON link.ordinal = m.ordinal
         ORDER BY m.ordinal""",
         {"cluster": cluster_id, "limit": limit, "offset": offset},
-    ).to_pylist()
+    )

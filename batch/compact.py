@@ -99,7 +99,7 @@ def prepare(
 
 def _next_generation(lake: Lake) -> int:
     """One past the last announced; rows that a killed compaction left under it are removed."""
-    last = lake.sql("SELECT max(generation) AS last FROM generations").column("last")[0].as_py()
+    last = lake.rows("SELECT max(generation) AS last FROM generations")[0]["last"]
     generation = int(last) + 1
     if lake.dataset("clusters").count_rows(filter=ds.field("generation") == generation):
         lake.remove_generation(generation)
@@ -124,7 +124,7 @@ def _partition(
     pins = spark.read.format("delta").load(str(lake.path / "pins"))
     added = pins.where((F.col("kind") == "add") & (F.col("batch_seq") <= live.through))
     roots = _components(spark, added, live, evidence.trusted)
-    names, inverse, sizes = np.unique(roots, return_inverse=True, return_counts=True)
+    _, inverse, sizes = np.unique(roots, return_inverse=True, return_counts=True)
     several = sizes[inverse] > 1
     parts, heads = live.ordinals.copy(), live.ordinals.copy()
     if several.any():

@@ -20,10 +20,9 @@ def local_system(
     """
     with Broker(directory / "kafka") as broker:
         create_topic(broker.bootstrap, "pins", partitions)
-        yield load_settings(
-            **{
-                **overrides,
-                "kafka": {"bootstrap_servers": broker.bootstrap, "topic": "pins"},
-                "lake": {"path": directory / "lake"},
-            }
-        )
+        sections: dict[str, dict[str, Any]] = {
+            **overrides,
+            "kafka": {"bootstrap_servers": broker.bootstrap, "topic": "pins"},
+            "lake": {"path": directory / "lake"},
+        }
+        yield load_settings(None, **sections)

@@ -98,14 +98,14 @@ def restore(lake: Lake, generation: int, evidence: Evidence, store: PinStore) ->
 
 def covered_batch(lake: Lake, generation: int) -> int:
     """The last batch whose memberships are all in ``clusters`` for a generation; -1 if none."""
-    covered = lake.sql(
+    covered = lake.rows(
         """SELECT greatest(
             (SELECT coalesce(max(batch_seq), -1) FROM clusters WHERE generation = $generation),
             (SELECT max(through_batch_seq) FROM generations WHERE generation = $generation)
         ) AS through""",
         {"generation": generation},
     )
-    return int(covered.column("through")[0].as_py())
+    return int(covered[0]["through"])
 
 
 def catch_up(lake: Lake, fold: Fold, through: int, store: PinStore) -> int:
@@ -123,7 +123,7 @@ def catch_up(lake: Lake, fold: Fold, through: int, store: PinStore) -> int:
 
 def generation_row(lake: Lake, generation: int, status: str, **figures: Any) -> None:
     """Append a row to ``generations`` with the next sequence number."""
-    last = lake.sql("SELECT max(sequence) AS last FROM generations").column("last")[0].as_py()
+    last = lake.rows("SELECT max(sequence) AS last FROM generations")[0]["last"]
     lake.append_rows(
         "generations",
         [
@@ -140,12 +140,12 @@ def generation_row(lake: Lake, generation: int, status: str, **figures: Any) -> 
 
 def prepared_generation(lake: Lake) -> dict[str, Any] | None:
     """The newest generation that waits to be published, as its row, or None."""
-    rows = lake.sql(
+    rows = lake.rows(
         """SELECT * FROM generations
         WHERE status = 'prepared' AND generation NOT IN
             (SELECT generation FROM generations WHERE status = 'published')
         ORDER BY generation DESC LIMIT 1"""
-    ).to_pylist()
+    )
     return rows[0] if rows else None
 
 

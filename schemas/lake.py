@@ -112,6 +112,11 @@ class Lake:
         with self.connect() as connection:
             return connection.sql(query, params=parameters or {}).to_arrow_table()
 
+    def rows(self, query: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        """As ``sql``, one dict a row."""
+        rows: list[dict[str, Any]] = self.sql(query, parameters).to_pylist()
+        return rows
+
     def connect(self) -> duckdb.DuckDBPyConnection:
         """An in-memory DuckDB connection in which every table and view of the lake is there."""
         connection = duckdb.connect()
@@ -123,7 +128,7 @@ class Lake:
 
     def current_generation(self) -> int:
         """The generation that readers see now."""
-        generation = self.sql(CURRENT_GENERATION).column("generation")[0].as_py()
+        generation = self.rows(CURRENT_GENERATION)[0]["generation"]
         if generation is None:
             raise LakeError(f"No generation is published in {self.path}: start `neardup stream`.")
         return int(generation)

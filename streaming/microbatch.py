@@ -176,11 +176,9 @@ class MicroBatch:
         queries, memtable, radius = decided.queries, self._memtable(), self._classifier.radius
         earlier = pairs_within(queries, memtable, radius)
         within = pairs_within_batch(queries, radius)
-        newer, older, hamming = (
-            np.concatenate(columns) for columns in zip(earlier, within, strict=True)
-        )
-        older = older.astype(np.int64)
-        older[len(earlier[0]) :] += len(memtable)
+        newer = np.concatenate([earlier[0], within[0]])
+        older = np.concatenate([earlier[1].astype(np.int64), within[1] + len(memtable)])
+        hamming = np.concatenate([earlier[2], within[2]])
         others = np.concatenate([memtable, queries])[older]
         shared = overlap(
             queries[newer], others, self._bands, k_for(self._settings.stream.flush_pins)

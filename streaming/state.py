@@ -90,10 +90,10 @@ def rebuild(
 
 
 def _read_positions(state: State) -> None:
-    rows = state.lake.sql(
+    rows = state.lake.rows(
         """SELECT topic_id, partition, max("offset") AS last, max(batch_seq) AS batch_seq
         FROM pins GROUP BY topic_id, partition"""
-    ).to_pylist()
+    )
     others = {row["topic_id"] for row in rows} - {state.topic_id}
     if others:
         raise StreamError(

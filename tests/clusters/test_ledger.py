@@ -38,10 +38,10 @@ def current(lake: Lake) -> list[tuple[Any, ...]]:
 
 
 def rows_of(lake: Lake, generation: int) -> list[dict[str, Any]]:
-    return lake.sql(
+    return lake.rows(
         "SELECT * FROM clusters WHERE generation = $g ORDER BY batch_seq, ordinal",
         {"g": generation},
-    ).to_pylist()
+    )
 
 
 def test_the_store_is_read_back_from_the_log(store: PinStore) -> None:

@@ -21,7 +21,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 def rows(lake: Lake, query: str) -> list[tuple[Any, ...]]:
-    return [tuple(row.values()) for row in lake.sql(query).to_pylist()]
+    return [tuple(row.values()) for row in lake.rows(query)]
 
 
 def test_answers(lake: Lake) -> None:

@@ -1,11 +1,16 @@
 """`neardup produce`"""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from neardup.cli.common import config_option
+
+if TYPE_CHECKING:
+    from neardup.schemas.events import PinEvent
 
 
 @click.command()
@@ -29,7 +34,7 @@ def command(
     config: Path | None,
     images: Path | None,
     carry: str,
-    jsonl: "click.utils.LazyFile | None",
+    jsonl: BinaryIO | None,
     deleted: tuple[str, ...],
     rate: float | None,
 ) -> None:
@@ -42,7 +47,7 @@ def command(
     if (images is None) == (jsonl is None) and not deleted:
         raise click.UsageError("give one of --images and --jsonl, or --delete")
     settings = load_settings(config)
-    events = iter(())
+    events: Iterator[PinEvent] = iter(())
     if images is not None:
         events = folder_events(images, carry, settings.models)
     if jsonl is not None:
