@@ -1,6 +1,7 @@
 """``neardup doctor``: what the machine lacks, and how to mend it."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from neardup.cli.common import config_option
 
 if TYPE_CHECKING:
     from neardup.infra.doctor import Check
-    from neardup.schemas.settings import Settings
+    from neardup.schemas.settings import ModelSettings
 
 
 @click.command("doctor")
@@ -23,7 +24,7 @@ def command(config: Path | None) -> None:
     settings = load_settings(config)
     kafka = settings.kafka
     checks = examine(
-        settings.lake.path, kafka.bootstrap_servers, kafka.topic, [_models_check(settings)]
+        settings.lake.path, kafka.bootstrap_servers, kafka.topic, _model_checks(settings.models)
     )
     for check in checks:
         click.echo(_line(check))
@@ -33,22 +34,39 @@ def command(config: Path | None) -> None:
 
 def _line(check: "Check") -> str:
     word = "ok" if check.ok else "FAIL" if check.required else "warn"
-    line = f"{word:<5}{check.name:<12}{check.found}"
-    return line if check.ok else f"{line}\n{'':17}-> {check.mend}"
+    line = f"{word:<5}{check.name:<12} {check.found}"
+    return line if check.ok else f"{line}\n{'':18}-> {check.mend}"
 
 
-def _models_check(settings: "Settings") -> "Callable[[], Check]":
-    def check() -> "Check":
-        from neardup.infra.doctor import Check
-        from neardup.schemas.errors import NeardupError
+def _model_checks(models: "ModelSettings") -> "list[Callable[[], Check]]":
+    """Each loads an artifact as the stream would, checksum included."""
 
-        try:
-            from neardup.models.bundle import verify_artifacts
-        except ImportError as error:
-            return Check("models", False, f"not importable: {error}", "run 'make setup'")
-        try:
-            return Check("models", True, verify_artifacts(settings.models))
-        except NeardupError as problem:
-            return Check("models", False, "damaged or missing", str(problem))
+    def hasher() -> str:
+        from neardup.models.hasher import Hasher
 
-    return check
+        Hasher.load(models.hasher)
+        return str(models.hasher or "bundled")
+
+    def classifier() -> str:
+        from neardup.models.classifier import Classifier
+
+        Classifier.load(models.classifier)
+        return str(models.classifier or "bundled")
+
+    def embedder() -> str:
+        from neardup.models.embed import open_embedder
+
+        open_embedder(models.embedder, weights=models.embedder_weights)
+        return models.embedder
+
+    return [partial(_loads, load) for load in (embedder, hasher, classifier)]
+
+
+def _loads(load: Callable[[], str]) -> "Check":
+    from neardup.infra.doctor import Check
+    from neardup.schemas.errors import ArtifactError
+
+    try:
+        return Check(load.__name__, True, load())
+    except ArtifactError as problem:
+        return Check(load.__name__, False, "does not load", str(problem))
