@@ -38,6 +38,7 @@ clean:  ## remove .venv, caches and what the demo wrote; the jars stay in the us
 $(STAMP): pyproject.toml requirements.lock infra/jars.lock.json
 	@sh infra/prerequisites.sh "$(PYTHON)"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing Python packages into .venv (a minute or two)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--no-deps --no-build-isolation --editable .

@@ -64,9 +64,11 @@ def _model_checks(models: "ModelSettings") -> "list[Callable[[], Check]]":
 
 def _loads(load: Callable[[], str]) -> "Check":
     from neardup.infra.doctor import Check
-    from neardup.schemas.errors import ArtifactError
+    from neardup.schemas.errors import NeardupError
 
     try:
         return Check(load.__name__, True, load())
-    except ArtifactError as problem:
+    except NeardupError as problem:
         return Check(load.__name__, False, "does not load", str(problem))
+    except (ImportError, OSError) as problem:
+        return Check(load.__name__, False, str(problem), "run 'make setup' again")
