@@ -68,8 +68,9 @@ maintenance_seconds = 10.0
 
 SPOILT = {
     "not-json": b"{this is no JSON",
+    "no-date": b'{"pin_id": "no-date", "image": "aGVsbG8="}',
     "no-picture": b'{"pin_id": "no-picture", "created_at": "2026-01-01T00:00:00Z"}',
-    "text.jpg": b'{"pin_id": "text.jpg", "created_at": "2026-01-01T00:00:00Z", "image": "aGVsbG8="}',
+    "text": b'{"pin_id": "text", "created_at": "2026-01-01T00:00:00Z", "image": "aGVsbG8="}',
 }
 """Events that belong in quarantine: bad ones must cost only themselves."""
 

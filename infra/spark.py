@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 from pyspark.sql import SparkSession
 
@@ -22,6 +23,7 @@ _OPTIONS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
+_LOG4J = Path(__file__).resolve().parent / "log4j2.properties"
 _LOCAL = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 
 
@@ -34,12 +36,11 @@ def spark_session(settings: SparkSettings, name: str) -> SparkSession:
         **_OPTIONS,
         **(_LOCAL if settings.master.startswith("local") else {}),
         "spark.driver.memory": settings.driver_memory,
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={_LOG4J.as_uri()}",
         "spark.jars": ",".join(str(jar) for jar in spark_jars()),
         **settings.options,
     }
     builder = SparkSession.builder.appName(name).master(settings.master)
     for key, value in options.items():
         builder = builder.config(key, value)
-    session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
-    return session
+    return builder.getOrCreate()

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from neardup.index.cache import SegmentCache
-from neardup.index.search import search
+from neardup.index.search import Candidates, search
 from neardup.models.classifier import Classifier
 from neardup.models.scorer import TensorFlowScorer
 from neardup.schemas.lake import segment_blocks
@@ -36,16 +36,9 @@ Int64 = npt.NDArray[np.int64]
 Signatures = npt.NDArray[np.uint8]
 
 
-class Candidates(NamedTuple):
-    """Pairs of a query (its number in the batch) and an older pin: arrays of one length."""
-
-    query: Int32
-    ordinal: Int64
-    overlap: Int32
-    hamming: Int32
-
-    def take(self, keep: npt.NDArray[Any]) -> "Candidates":
-        return Candidates(*(column[keep] for column in self))
+def take(found: Candidates, keep: npt.NDArray[Any]) -> Candidates:
+    """Those candidates that a mask or an index array names."""
+    return Candidates(*(column[keep] for column in found))
 
 
 @dataclass(frozen=True)
@@ -75,7 +68,7 @@ def nearest(found: Candidates, limit: int) -> Candidates:
     order = np.lexsort((found.ordinal, found.hamming, found.query))
     queries = found.query[order]
     rank = np.arange(len(order)) - np.searchsorted(queries, queries)
-    return found.take(order[rank < limit])
+    return take(found, order[rank < limit])
 
 
 @dataclass(frozen=True)
@@ -132,9 +125,8 @@ def _find(plan: SearchPlan, arrays: Mapping[str, Any], task: int) -> tuple[Candi
 def _in_segment(plan: SearchPlan, segment_id: str, radius: int) -> tuple[Candidates, Signatures]:
     cache = _segment_cache(plan.cache_dir, plan.cache_bytes)
     segment = cache.open(segment_id, partial(segment_blocks, plan.lake, segment_id))
-    hits = search(segment, plan.queries, radius).candidates
-    found = Candidates(hits.query, hits.ordinal, hits.overlap, hits.hamming)
-    found = nearest(found.take(plan.ended.mask(found)), plan.max_links)
+    found = search(segment, plan.queries, radius).candidates
+    found = nearest(take(found, plan.ended.mask(found)), plan.max_links)
     return found, segment.signatures[found.ordinal - segment.first]
 
 

@@ -23,7 +23,7 @@ from neardup.clusters.ledger import fold_rows
 from neardup.index.hamming import pairs_within, pairs_within_batch
 from neardup.index.ids import id_hashes
 from neardup.index.policy import flush_ranges, partition_segments
-from neardup.index.search import overlap
+from neardup.index.search import Candidates, overlap
 from neardup.index.segment import build_segment, k_for
 from neardup.index.terms import Bands
 from neardup.models.classifier import Classifier
@@ -32,10 +32,10 @@ from neardup.schemas.settings import Settings
 from neardup.streaming.candidates import (
     LINKS,
     Broadcast,
-    Candidates,
     SearchPlan,
     nearest,
     search_tasks,
+    take,
 )
 from neardup.streaming.decide import Decided, decide
 from neardup.streaming.hashing import HASHED, HashingPlan, hash_batches
@@ -159,7 +159,7 @@ class MicroBatch:
             pairs=pairs,
             others=everything[pairs.ordinal - state.memtable_first],
             lake=state.lake.path,
-            cache_dir=state.cache.directory,
+            cache_dir=state.lake.cache_directory(),
             cache_bytes=stream.cache_bytes,
             max_links=stream.max_links,
         )
@@ -184,7 +184,7 @@ class MicroBatch:
             queries[newer], others, self._bands, k_for(self._settings.stream.flush_pins)
         )
         found = Candidates(newer, older + self.state.memtable_first, shared, hamming)
-        found = found.take((shared > 0) & decided.ended.mask(found))
+        found = take(found, (shared > 0) & decided.ended.mask(found))
         return nearest(found, self._settings.stream.max_links)
 
     def _attach(self, decided: Decided, links: pa.Table) -> int:

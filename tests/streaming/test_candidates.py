@@ -1,0 +1,51 @@
+"""Which candidates survive: ended pins and the nearest of many, against loops."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neardup.index.search import Candidates
+from neardup.streaming.candidates import Ended, nearest
+
+
+def candidates(rows: list[tuple[int, int, int]]) -> Candidates:
+    query, ordinal, hamming = (np.array([row[i] for row in rows], np.int64) for i in range(3))
+    return Candidates(
+        query.astype(np.int32), ordinal, np.ones(len(rows), np.int32), hamming.astype(np.int32)
+    )
+
+
+PAIRS = st.lists(
+    st.tuples(st.integers(0, 4), st.integers(0, 9), st.integers(0, 3)),
+    unique_by=lambda row: row[:2],
+    max_size=40,
+)
+
+
+@given(rows=PAIRS, limit=st.integers(1, 5))
+def test_nearest(rows: list[tuple[int, int, int]], limit: int) -> None:
+    kept = nearest(candidates(rows), limit)
+    expected = []
+    for query in range(5):
+        own = sorted((hamming, ordinal) for q, ordinal, hamming in rows if q == query)
+        expected += [(query, ordinal, hamming) for hamming, ordinal in own[:limit]]
+    found = zip(kept.query.tolist(), kept.ordinal.tolist(), kept.hamming.tolist(), strict=True)
+    assert list(found) == expected
+
+
+@given(
+    rows=PAIRS,
+    before=st.sets(st.integers(0, 9)),
+    during=st.dictionaries(st.integers(0, 9), st.integers(0, 4)),
+)
+def test_ended_pins_match_nothing_from_their_end_on(
+    rows: list[tuple[int, int, int]], before: set[int], during: dict[int, int]
+) -> None:
+    ended = Ended(
+        np.array(sorted(before), np.int64),
+        np.array(sorted(during), np.int64),
+        np.array([during[ordinal] for ordinal in sorted(during)], np.int32),
+    )
+    live = ended.mask(candidates(rows))
+    expected = [o not in before and not (o in during and during[o] <= q) for q, o, _ in rows]
+    assert live.tolist() == expected
