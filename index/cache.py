@@ -1,0 +1,175 @@
+"""Decoded segments of this host, in memory-mapped files, within a limit of bytes.
+
+One directory per segment: an .npy file per array and ``segment.json``, which is written last and
+says how large each is. A directory is made under a temporary name, synced, and renamed, so nobody
+ever sees half of one; several processes may share the cache. Whatever a process has mapped stays
+readable for it even if another process evicts the files.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from neardup.index.segment import Segment, decode_segment
+
+FORMAT_VERSION = 1
+ARRAYS = ("bits", "offsets", "postings", "signatures", "sorted_ids", "id_pins")
+
+_META = "segment.json"
+_TEMPORARY = ".tmp-"
+_ABANDONED_SECONDS = 3600.0
+
+
+class SegmentCache:
+    """Decodes each segment once per host. One object may be used by one thread at a time."""
+
+    def __init__(self, directory: Path, max_bytes: int) -> None:
+        self._directory = directory
+        self._max_bytes = max_bytes
+        self._held: dict[str, Segment] = {}
+        self._alive: WeakValueDictionary[str, Segment] = WeakValueDictionary()
+
+    def open(self, segment_id: str, load: Callable[[], Mapping[str, bytes]]) -> Segment:
+        """The segment, memory-mapped; ``load`` gives its blocks if the host has not decoded it.
+
+        Raises SegmentError if the blocks are damaged. Damaged files of the cache are made again.
+        """
+        segment = self._alive.get(segment_id) or self._map(self._directory / segment_id)
+        if segment is None:
+            segment = self._create(segment_id, load())
+            self._keep(segment)
+            self._evict()
+        else:
+            self._keep(segment)
+        return segment
+
+    def _keep(self, segment: Segment) -> None:
+        self._alive[segment.segment_id] = segment
+        self._held[segment.segment_id] = segment
+        with suppress(FileNotFoundError):  # evicted by another process: what is mapped stays
+            os.utime(self._directory / segment.segment_id)
+
+    def _create(self, segment_id: str, blocks: Mapping[str, bytes]) -> Segment:
+        """Decode and publish a segment; what is mapped are the files of whoever published first."""
+        decoded = decode_segment(segment_id, blocks)
+        temporary = self._temporary()
+        _write(decoded, temporary)
+        segment = self._map(temporary)
+        if segment is None:
+            raise OSError(f"{temporary} cannot be read back: is the disk failing?")
+        final = self._directory / segment_id
+        try:
+            temporary.rename(final)
+        except OSError:
+            other = self._map(final)
+            if other is not None:
+                shutil.rmtree(temporary)
+                return other
+            self._remove(final)  # damaged; if somebody mends it meanwhile, theirs is as good
+            try:
+                temporary.rename(final)
+            except OSError:
+                shutil.rmtree(temporary)
+        return segment
+
+    def _map(self, directory: Path) -> Segment | None:
+        """The segment in a directory; None if it is not there or not whole."""
+        try:
+            meta = json.loads((directory / _META).read_text("utf-8"))
+            if meta["format"] != FORMAT_VERSION:
+                return None
+            arrays = {name: _map_array(directory, name, meta["bytes"][name]) for name in ARRAYS}
+            return Segment(segment_id=meta["segment_id"], first=meta["first"], **arrays)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _evict(self) -> None:
+        """Remove least recently used segments until the rest fits; none that is open here."""
+        used: dict[str, tuple[float, int]] = {}
+        for path in self._directory.iterdir():
+            if path.name.startswith(_TEMPORARY):
+                self._remove_abandoned(path)
+            elif (facts := _facts(path)) is not None:
+                used[path.name] = facts
+        for gone in self._held.keys() - used.keys():
+            del self._held[gone]  # evicted by another process: give its disk space back
+        total = sum(size for _, size in used.values())
+        for segment_id in sorted(used, key=lambda name: used[name]):
+            if total <= self._max_bytes:
+                break
+            if not self._is_open(segment_id):
+                self._remove(self._directory / segment_id)
+                total -= used[segment_id][1]
+
+    def _is_open(self, segment_id: str) -> bool:
+        """Whether anybody but this cache holds the segment."""
+        self._held.pop(segment_id, None)
+        return segment_id in self._alive
+
+    def _remove(self, path: Path) -> None:
+        """Remove a segment's files so that nobody meets half of them."""
+        aside = self._temporary()
+        with suppress(FileNotFoundError):  # another process was first
+            path.rename(aside / "removed")
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def _remove_abandoned(self, path: Path) -> None:
+        """Remove what a process that died left behind."""
+        facts = _facts(path)
+        if facts is not None and facts[0] < time.time() - _ABANDONED_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _temporary(self) -> Path:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=self._directory))
+
+
+def _write(segment: Segment, directory: Path) -> None:
+    sizes = {}
+    for name in ARRAYS:
+        path = directory / f"{name}.npy"
+        with path.open("wb") as file:
+            np.save(file, getattr(segment, name), allow_pickle=False)
+            _sync(file)
+        sizes[name] = path.stat().st_size
+    meta = {
+        "format": FORMAT_VERSION,
+        "segment_id": segment.segment_id,
+        "first": segment.first,
+        "bytes": sizes,
+    }
+    with (directory / _META).open("w", encoding="utf-8") as file:
+        json.dump(meta, file)
+        _sync(file)
+
+
+def _sync(file: Any) -> None:
+    """A rename may reach the disk before the data does; after a power cut that would be a trap."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _map_array(directory: Path, name: str, size: int) -> Any:
+    path = directory / f"{name}.npy"
+    if path.stat().st_size != size:
+        raise ValueError(f"{path} is not {size} bytes")
+    # a plain array over the map: the memmap class costs microseconds at every slice
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def _facts(directory: Path) -> tuple[float, int] | None:
+    """When a segment was last opened and the bytes of its files; None if it has gone."""
+    try:
+        size = sum(file.stat().st_size for file in directory.iterdir())
+        return directory.stat().st_mtime, size
+    except OSError:
+        return None
