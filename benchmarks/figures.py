@@ -96,8 +96,8 @@ def page(figures: list[Figure]) -> str:
     """The text of ``docs/benchmarks.md``."""
     parts = [
         "# Benchmarks\n\nGenerated from `benchmarks/results.json` by "
-        "`neardup bench NAME --record`. Medians of repeats, with the least and greatest in brackets. Machines are noisy: the "
-        "ratios to a peer in the same run are what holds.\n"
+        "`neardup bench NAME --record`. Medians of repeats, with the least and greatest in "
+        "brackets. Machines are noisy: the ratios to a peer in the same run are what holds.\n"
     ]
     for name, title in BENCHMARKS.items():
         rows = [row for row in figures if row.bench == name]
