@@ -46,7 +46,7 @@ EDITS = {
     "colour": 0.4,
     "caption": 0.4,
     "border": 0.4,
-    "rotation": 0.2,
+    "rotate": 0.2,
     "flip": 1.0,
 }
 """The edits of the demo and their strengths, 0 to 1 (``neardup.models.edits``)."""

@@ -98,10 +98,7 @@ def bad(
     events = {
         "not-json": ((b"not-json", b"{nonsense"), "not_json"),
         "wrong-type": (event("wrong-type", image=7), "invalid_field"),
-        "no-id": (
-            (b"no-id", json.dumps({"created_at": WHEN.isoformat()}).encode()),
-            "missing_field",
-        ),
+        "no-id": ((b"no-id", no_id), "missing_field"),
         "two": (event("two", image=ok, image_uri="file:///x"), "several_pictures"),
         "none": (event("none"), "no_picture"),
         "empty": (with_image("empty", b""), "empty_image"),
