@@ -69,4 +69,6 @@ def from_body(body: memoryview, k: int, n: int) -> Postings:
     offsets[1:] = decode(data[start : start + size], whole, n_postings)
     if offsets[-1] != n_postings:
         raise ValueError(f"the lists hold {offsets[-1]} postings instead of {n_postings}")
-    return Postings(bits, offsets, decode(data[start + size :], offsets, n - 1, pin_dtype(n)))
+    return Postings(
+        bits, offsets, decode(data[start + size :], offsets, max(n - 1, 0), pin_dtype(n))
+    )
