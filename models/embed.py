@@ -117,7 +117,7 @@ class KerasEmbedder:
 
     def __init__(self, application: str, weights: Path | None = None) -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        import keras
+        from tensorflow import keras
 
         builder = getattr(keras.applications, application, None)
         if not callable(builder):

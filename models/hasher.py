@@ -1,0 +1,165 @@
+"""From embedding to signature: 1,024 sign bits along directions that edits change least.
+
+The space is centred and whitened by the scatter of (edited copy minus original), so a direction
+that edits move much counts little; the leading directions of the photographs in that space follow,
+scaled by eigenvalue^-1/4, and orthonormal rotations of them give the bits (super-bit LSH; Ji, Li,
+Yan, Zhang, Tian 2012).
+
+Signing is exact: inputs and projection are rounded to whole numbers whose products add up below
+2^53, so float64 sums have no rounding, and neither the batch, the BLAS nor the processor can
+change a bit. A replay gives the signatures of the first run.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neardup.models.artifact import content_hash, load_artifact, save_artifact
+from neardup.schemas.errors import ArtifactError
+
+BITS = 1024
+DIRECTIONS = 512
+SHRINKAGE = 0.1
+
+# 2^20 steps of input times 2^15 of projection leaves 2^18 addends below 2^53.
+INPUT_LIMIT = 2.0**20
+PROJECTION_LIMIT = 2**15 - 1
+
+BUNDLED = Path(__file__).parent / "data" / "hasher.npz"
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Hasher:
+    """Learned directions, with the name of the embedder whose vectors they are made for.
+
+    ``mean`` float32 [dim]; ``projection`` float32 [dim, 1024], whole numbers up to 2^15;
+    ``step``: what one whole number of a centred input stands for, a power of two.
+    """
+
+    version: str
+    embedder: str
+    dim: int
+    mean: Floats
+    projection: Floats
+    step: float
+
+    def sign(self, embeddings: Floats) -> npt.NDArray[np.uint8]:
+        """Signatures uint8 [n, 128] of embeddings float32 [n, dim]; bit i is the i-th direction's.
+
+        Each row is the same whatever stands beside it.
+        """
+        if embeddings.ndim != 2 or embeddings.shape[1] != self.dim:
+            raise ValueError(f"embeddings of shape {embeddings.shape}, not [n, {self.dim}]")
+        centred = embeddings.astype(np.float64) - self.mean
+        whole = np.rint(centred / self.step).clip(-INPUT_LIMIT, INPUT_LIMIT)
+        return np.packbits(whole @ self._projection > 0, axis=1)
+
+    @cached_property
+    def _projection(self) -> npt.NDArray[np.float64]:
+        return self.projection.astype(np.float64)
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> "Hasher":
+        """The hasher at ``path``, or the bundled one. Raises ArtifactError."""
+        path = path or BUNDLED
+        arrays, card = load_artifact(path, "hasher")
+        try:
+            hasher = _build(arrays["mean"], arrays["projection"], card["step"], card["embedder"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(f"The hasher {path} lacks a part ({error}): restore it.") from None
+        if hasher.version != card.get("version"):
+            raise ArtifactError(
+                f"The hasher {path} is {hasher.version}, its card says {card.get('version')}: "
+                "restore both files."
+            )
+        return hasher
+
+    def save(self, path: Path, card: dict[str, Any]) -> None:
+        """Write the artifact; ``card`` says how it was learned."""
+        arrays = {"mean": self.mean, "projection": self.projection.astype(np.int16)}
+        identity = {"version": self.version, "embedder": self.embedder, "step": self.step}
+        save_artifact(path, "hasher", arrays, {**identity, **card})
+
+
+def learn_hasher(
+    originals: Floats,
+    edited: Floats,
+    source_index: npt.NDArray[np.int64],
+    seed: int,
+    *,
+    embedder: str = "mobilenet_v1",
+    directions: int = DIRECTIONS,
+) -> Hasher:
+    """Learn from pictures float32 [n, dim] and edited copies float32 [m, dim].
+
+    ``source_index`` int64 [m]: the picture that each copy was made from. Raises ValueError if
+    there are fewer than two pictures, no copies, or ``directions`` does not divide 1,024.
+    """
+    if len(originals) < 2 or not len(edited):
+        raise ValueError(f"{len(originals)} pictures and {len(edited)} copies are too few")
+    if BITS % directions:
+        raise ValueError(f"{directions} directions do not divide {BITS} bits")
+    pictures, copies = originals.astype(np.float64), edited.astype(np.float64)
+    mean = pictures.mean(axis=0)
+    whitening = _whitening(copies - pictures[source_index])
+    leading = _leading((pictures - mean) @ whitening, directions)
+    turns = _rotations(directions, BITS // directions, np.random.default_rng(seed))
+    projection = whitening @ leading @ turns
+    step = 2.0 ** np.floor(np.log2(np.std(pictures - mean) / 1024))
+    whole = np.rint(projection / np.abs(projection).max(axis=0) * PROJECTION_LIMIT)
+    return _build(mean.astype(np.float32), whole.astype(np.int16), float(step), embedder)
+
+
+def _build(mean: Any, projection: Any, step: Any, embedder: Any) -> Hasher:
+    if projection.shape != (len(mean), BITS):
+        raise ValueError(f"projection of shape {projection.shape}")
+    arrays = {"mean": mean, "projection": projection, "step": np.array(float(step))}
+    digest = content_hash({**arrays, "embedder": np.frombuffer(embedder.encode(), np.uint8)})
+    return Hasher(
+        version=f"edit-whitened-{digest[:8]}",
+        embedder=embedder,
+        dim=len(mean),
+        mean=mean.astype(np.float32),
+        projection=projection.astype(np.float32),
+        step=float(step),
+    )
+
+
+def _whitening(changes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The symmetric inverse root of the changes' scatter, shrunk towards its mean eigenvalue."""
+    scatter = changes.T @ changes / len(changes)
+    values, vectors = np.linalg.eigh(scatter)
+    shrunk = np.maximum(values, 0) + SHRINKAGE * values.mean()
+    root: npt.NDArray[np.float64] = (vectors / np.sqrt(shrunk)) @ vectors.T
+    return root
+
+
+def _leading(whitened: npt.NDArray[np.float64], directions: int) -> npt.NDArray[np.float64]:
+    """The directions of most variance as columns, scaled by eigenvalue^-1/4: [dim, directions].
+
+    If there are fewer, the rest are zero columns, and rotations spread what there is.
+    """
+    values, vectors = np.linalg.eigh(whitened.T @ whitened / len(whitened))
+    kept = slice(None, -directions - 1, -1)
+    values, vectors = values[kept], vectors[:, kept]
+    scales = np.where(values > 1e-9 * values[0], np.maximum(values, 1e-300) ** -0.25, 0)
+    scaled = vectors * scales
+    missing = directions - scaled.shape[1]
+    return np.pad(scaled, ((0, 0), (0, missing)))
+
+
+def _rotations(
+    size: int, count: int, rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """``count`` random rotations side by side, float64 [size, size * count]."""
+    turns = []
+    for _ in range(count):
+        q, r = np.linalg.qr(rng.normal(size=(size, size)))
+        turns.append(q * np.sign(np.diag(r)))  # the sign makes it uniform (Mezzadri 2007)
+    return np.concatenate(turns, axis=1)

@@ -1,0 +1,75 @@
+"""The classifier in TensorFlow: what the executors run."""
+
+import os
+from typing import Any
+
+import numpy as np
+
+from neardup.models.classifier import BITS, Classifier, Scores, Signatures, pair_bits
+
+
+class TensorFlowScorer:
+    """Scores pairs in batches of one fixed size, padded: one trace of the graph serves them all.
+
+    Gives the very bits of ``log_odds_numpy`` (see ``models/classifier.py``), so the size of a
+    batch cannot be seen in a score. Loads TensorFlow, on one thread, when it is made.
+    """
+
+    def __init__(self, classifier: Classifier, batch: int = 1024) -> None:
+        self.classifier = classifier
+        self.batch = batch
+        self._graph = _graph(_tensorflow(), classifier, batch)
+
+    def log_odds(self, left: Signatures, right: Signatures) -> Scores:
+        """Log-odds float32 [n] of pairs of signatures uint8 [n, 128]."""
+        scores = np.empty(len(left), np.float32)
+        pairs = pair_bits(left, right)
+        identical = ~pairs[:, : BITS // 8].any(axis=1)
+        scores[identical] = self._identical
+        rest = np.flatnonzero(~identical)
+        for start in range(0, len(rest), self.batch):
+            rows = rest[start : start + self.batch]
+            padded = np.zeros((self.batch, pairs.shape[1]), np.uint8)
+            padded[: len(rows)] = pairs[rows]
+            scores[rows] = self._graph(padded).numpy()[: len(rows)]
+        return scores
+
+    @property
+    def _identical(self) -> np.float32:
+        weights = self.classifier.weights
+        return np.float32(weights["count"][3] * weights["unit"])
+
+
+def _tensorflow() -> Any:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow as tf
+
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:  # TensorFlow is already running in this process, with its own threads
+        pass
+    return tf
+
+
+def _graph(tf: Any, classifier: Classifier, batch: int) -> Any:
+    """A compiled function of XOR and AND bytes uint8 [batch, 256] -> float32 [batch]."""
+    weights = classifier.weights
+    hidden = tf.constant(weights["hidden"].astype(np.float32))
+    hidden_bias = tf.constant(weights["hidden_bias"].astype(np.float32))
+    output = tf.constant(weights["output"].astype(np.float64)[:, None])
+    intercept, slope, limit, _ = weights["count"].astype(np.float64)
+    unit = float(weights["unit"])
+    shifts = tf.constant(np.arange(7, -1, -1, dtype=np.uint8))  # the order of numpy.unpackbits
+
+    @tf.function(input_signature=[tf.TensorSpec((batch, 2 * BITS // 8), tf.uint8)])  # type: ignore[untyped-decorator, unused-ignore]
+    def score(pairs: Any) -> Any:
+        spread = tf.bitwise.bitwise_and(tf.bitwise.right_shift(pairs[:, :, None], shifts), 1)
+        bits = tf.cast(tf.reshape(spread, (batch, 2 * BITS)), tf.float32)
+        active = tf.nn.relu(tf.matmul(bits, hidden) + hidden_bias)
+        net = tf.matmul(tf.cast(active, tf.float64), output)[:, 0]
+        hamming = tf.cast(tf.reduce_sum(bits[:, :BITS], axis=1), tf.float64)
+        total = intercept - slope * hamming + tf.clip_by_value(net, -limit, limit)
+        return tf.cast(total * unit, tf.float32)
+
+    return score
