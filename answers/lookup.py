@@ -6,6 +6,7 @@ segment yet, the classifier's weights in plain numpy.
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -93,7 +94,7 @@ def _candidates(
     return np.concatenate(ordinals), np.concatenate(signatures)
 
 
-def _members(lake: Lake, ordinals: npt.NDArray[np.int64]) -> dict[int, dict[str, object]]:
+def _members(lake: Lake, ordinals: npt.NDArray[np.int64]) -> dict[int, dict[str, Any]]:
     """Present membership of those of the pins that are live, by ordinal."""
     rows = lake.rows(
         """SELECT ordinal, pin_id, cluster_id, head FROM clusters_current
