@@ -79,7 +79,7 @@ def content_hash(arrays: Arrays) -> str:
     """SHA-256 (hex) of names, shapes, dtypes and values: the identity of learned arrays."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
+        array = np.asarray(arrays[name], order="C")
         digest.update(json.dumps([name, _description(array)], sort_keys=True).encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
@@ -95,7 +95,7 @@ def _packed(arrays: Arrays) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(arrays):
             member = io.BytesIO()
-            np.lib.format.write_array(member, np.ascontiguousarray(arrays[name]), version=(1, 0))
+            np.lib.format.write_array(member, np.asarray(arrays[name], order="C"), version=(1, 0))
             entry = zipfile.ZipInfo(f"{name}.npy")
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, member.getvalue())
