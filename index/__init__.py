@@ -11,6 +11,7 @@ Arrays in, arrays out: nothing here knows Spark, Kafka or Delta. The parts, from
 - ``cache``: decoded segments of this host in memory-mapped files, within a limit of bytes.
 - ``search``: terms -> overlap counts -> Hamming distance -> candidates.
 - ``hamming``: the brute-force scan: for pins in no segment yet, and the oracle of ``search``.
+- ``intrinsics``: popcount and prefetch for the compiled loops.
 - ``policy``: when the memtable becomes a segment; which task searches which segments.
 - ``store``: signatures and pin ids by ordinal, for the driver.
 

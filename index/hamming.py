@@ -5,13 +5,13 @@ The scan is bound by xor, popcount and add on 64-bit words. Rows are transposed 
 is needed: that is six times as fast as summing row by row. A tile is 32 KiB, the L1 cache.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numba
 import numpy as np
 import numpy.typing as npt
-from numba.extending import intrinsic
 
+from neardup.index.intrinsics import popcount
 from neardup.index.store import SIGNATURE_BYTES
 
 Signatures = npt.NDArray[np.uint8]
@@ -83,16 +83,6 @@ def _scan_all(
     found = _scan(queries, tiles, n, np.uint64(radius), earlier_only)
     order = np.argsort(found[0], kind="stable")
     return Pairs(*(column[order] for column in found))
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def popcount(_context: Any, word: Any) -> Any:
-    """Set bits of an integer: LLVM's ctpop, which vectorises (AVX-512 has it as an instruction)."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.ctpop(arguments[0])
-
-    return word(word), generate
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
