@@ -83,9 +83,9 @@ class Fold:
         fold._grow(pins)
         order = np.lexsort((members[0], members[1]))
         ordinals, ids, heads = (column[order] for column in members)
-        starts = np.flatnonzero(np.r_[True, ids[1:] != ids[:-1]]) if len(ids) else np.empty(0, int)
-        for begin, end in zip(starts, np.r_[starts[1:], len(ids)], strict=True):
-            fold._seat(ordinals[begin:end], int(ids[begin]), int(heads[begin]))
+        _, starts, sizes = np.unique(ids, return_index=True, return_counts=True)
+        for begin, size in zip(starts.tolist(), sizes.tolist(), strict=True):
+            fold._seat(ordinals[begin : begin + size], int(ids[begin]), int(heads[begin]))
         return fold
 
     def _seat(self, members: Ordinals, cluster_id: int, head: int) -> None:

@@ -89,6 +89,17 @@ def topic_id(bootstrap: str, name: str) -> str:
 
     Raises EnvironmentProblem if the broker does not answer or has no such topic.
     """
+    return str(uuid.UUID(str(_known(bootstrap, name)["topic_id"])))
+
+
+def partitions(bootstrap: str, name: str) -> list[int]:
+    """The numbers of a topic's partitions. Raises EnvironmentProblem as ``topic_id`` does."""
+    return sorted(
+        partition["partition_index"] for partition in _known(bootstrap, name)["partitions"]
+    )
+
+
+def _known(bootstrap: str, name: str) -> dict[str, Any]:
     with _admin(bootstrap) as admin:
         described = _describe(admin, name)
     if described["error_code"] != 0:
@@ -96,7 +107,7 @@ def topic_id(bootstrap: str, name: str) -> str:
             f"There is no topic {name!r} at {bootstrap}: create it, or mend kafka.topic in the "
             "settings."
         )
-    return str(uuid.UUID(str(described["topic_id"])))
+    return described
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from neardup.clusters.evidence import Evidence
 from neardup.clusters.ledger import generation_row, prepared_generation, publish
 from neardup.index.cache import SegmentCache
 from neardup.infra.spark import spark_session
-from neardup.infra.topics import topic_id
+from neardup.infra.topics import partitions, topic_id
 from neardup.models.classifier import Classifier
 from neardup.models.hasher import Hasher
 from neardup.schemas.errors import StreamError
@@ -33,6 +33,7 @@ from neardup.streaming.state import rebuild
 log = logging.getLogger(__name__)
 
 
+EARLIEST = -2
 IDLE_SECONDS = 30.0
 """Spark ends Python workers that had no task for a minute; this is well before."""
 
@@ -121,11 +122,13 @@ class Consumer:
 
     def _start(self, spark: SparkSession, once: bool) -> StreamingQuery:
         settings, state = self._settings, self._batch.state
+        topic = settings.kafka.topic
+        known = partitions(settings.kafka.bootstrap_servers, topic)
         records = (
             spark.readStream.format("kafka")
             .option("kafka.bootstrap.servers", settings.kafka.bootstrap_servers)
-            .option("subscribe", settings.kafka.topic)
-            .option("startingOffsets", starting_offsets(settings.kafka.topic, state.positions))
+            .option("subscribe", topic)
+            .option("startingOffsets", starting_offsets(topic, known, state.positions))
             .option("maxOffsetsPerTrigger", settings.stream.max_events_per_batch)
             .option("failOnDataLoss", "true")
             .load()
@@ -165,11 +168,10 @@ class Consumer:
         log.info("published generation %d", prepared["generation"])
 
 
-def starting_offsets(topic: str, positions: dict[int, int]) -> str:
-    """Spark's JSON: one past the last decided offset of each partition; used without checkpoint.
+def starting_offsets(topic: str, partitions: list[int], positions: dict[int, int]) -> str:
+    """Spark's JSON for a stream without checkpoint: one past the last decided offset.
 
-    Partitions that the log does not know yet are read from their beginning.
+    Partitions that the log does not know yet are read from their beginning (-2 to Spark).
     """
-    if not positions:
-        return "earliest"
-    return json.dumps({topic: {str(p): offset + 1 for p, offset in sorted(positions.items())}})
+    offsets = {str(p): positions[p] + 1 if p in positions else EARLIEST for p in partitions}
+    return json.dumps({topic: offsets})

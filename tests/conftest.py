@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.infra_fixtures import broker  # noqa: F401
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
