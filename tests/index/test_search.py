@@ -56,6 +56,22 @@ def test_search_with_any_minimum_overlap(
     assert rows(found.candidates) == oracle(queries, signatures, 5, 330, min_overlap)
 
 
+@settings(deadline=None, max_examples=20)
+@given(k=st.integers(1, 24), flips=st.floats(0, 0.3), seed=st.integers(0, 2**32 - 1))
+def test_overlap_counts_equal_terms(make_signatures, k, flips, seed):
+    left = make_signatures(30, seed)
+    noise = np.random.default_rng(seed).random((30, 1024)) < flips
+    right = left ^ np.packbits(noise, axis=1)
+    bands = Bands()
+    equal = bands.terms(left, k) == bands.terms(right, k)
+    assert overlap(left, right, bands, k).tolist() == equal.sum(axis=0).tolist()
+
+
+def test_overlap_wants_pairs(make_signatures):
+    with pytest.raises(ValueError, match="on the left"):
+        overlap(make_signatures(2, 1), make_signatures(3, 1), Bands(), 8)
+
+
 def test_equal_pictures_all_find_each_other(make_segment):
     signatures = np.full((300, 128), 200, np.uint8)
     segment = decode_segment(*make_segment(signatures))
