@@ -20,6 +20,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from neardup.index.segment import Segment, decode_segment
+from neardup.schemas.errors import EnvironmentProblem
 
 FORMAT_VERSION = 1
 ARRAYS = ("bits", "offsets", "postings", "signatures", "sorted_ids", "id_pins")
@@ -59,27 +60,34 @@ class SegmentCache:
             os.utime(self._directory / segment.segment_id)
 
     def _create(self, segment_id: str, blocks: Mapping[str, bytes]) -> Segment:
-        """Decode and publish a segment; what is mapped are the files of whoever published first."""
+        """Decode a segment, write its files aside, map them, and only then give them their name."""
         decoded = decode_segment(segment_id, blocks)
         temporary = self._temporary()
-        _write(decoded, temporary)
-        segment = self._map(temporary)
-        if segment is None:
-            raise OSError(f"{temporary} cannot be read back: is the disk failing?")
-        final = self._directory / segment_id
         try:
-            temporary.rename(final)
-        except OSError:
-            other = self._map(final)
-            if other is not None:
-                shutil.rmtree(temporary)
-                return other
-            self._remove(final)  # damaged; if somebody mends it meanwhile, theirs is as good
+            _write(decoded, temporary)
+            segment = self._map(temporary)
+            if segment is None:
+                raise EnvironmentProblem(
+                    f"What was written to {temporary} reads back otherwise. Check that disk, or "
+                    "have the cache on another one."
+                )
+            return self._publish(segment, temporary)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)  # not there any more if it was published
+
+    def _publish(self, segment: Segment, temporary: Path) -> Segment:
+        """Rename; if another process was first, theirs. Damaged files in the way are replaced."""
+        final = self._directory / segment.segment_id
+        for _ in range(2):
             try:
                 temporary.rename(final)
+                return segment
             except OSError:
-                shutil.rmtree(temporary)
-        return segment
+                other = self._map(final)
+                if other is not None:
+                    return other
+                self._remove(final)
+        return segment  # still mapped, though not in the cache
 
     def _map(self, directory: Path) -> Segment | None:
         """The segment in a directory; None if it is not there or not whole."""

@@ -53,6 +53,14 @@ def test_a_damaged_block_caches_nothing(tmp_path, built):
     assert cache.open(segment_id, lambda: blocks).n == 300
 
 
+def test_a_file_in_the_way_is_replaced(tmp_path, built):
+    segment_id, blocks = built
+    tmp_path.joinpath(segment_id).write_text("a file where the directory should be")
+    cache = SegmentCache(tmp_path, 10**9)
+    assert cache.open(segment_id, lambda: blocks).n == 300
+    assert [path.name for path in tmp_path.iterdir()] == [segment_id]
+
+
 @pytest.mark.parametrize("name", [*(f"{name}.npy" for name in ARRAYS), "segment.json"])
 @pytest.mark.parametrize("damage", ["missing", "cut", "longer", "empty"])
 def test_damaged_files_are_made_again(tmp_path, built, name, damage):
