@@ -183,6 +183,6 @@ def segment_blocks(path: Path, segment_id: str) -> dict[str, bytes]:
     """The blocks of one segment of the lake at ``path``: name -> payload."""
     table = DeltaTable(str(path / "segments"))
     rows = table.to_pyarrow_table(
-        partitions=[("segment_id", "=", segment_id)], columns=["block", "payload"]
+        columns=["block", "payload"], filters=[("segment_id", "=", segment_id)]
     )
     return dict(zip(rows["block"].to_pylist(), rows["payload"].to_pylist(), strict=True))

@@ -23,7 +23,7 @@ from neardup.infra.spark import spark_session
 from neardup.infra.topics import partitions, topic_id
 from neardup.models.classifier import Classifier
 from neardup.models.hasher import Hasher
-from neardup.schemas.errors import StreamError
+from neardup.schemas.errors import NeardupError, StreamError
 from neardup.schemas.lake import Lake
 from neardup.schemas.settings import Settings
 from neardup.streaming.maintenance import Maintenance
@@ -54,6 +54,7 @@ class Consumer:
         self._between_batches = threading.Lock()
         self._signals: tuple[signal.Signals, ...] = ()
         self._last_batch = time.monotonic()
+        self._failure: Exception | None = None
 
     def stop(self) -> None:
         """Finish the running batch, then end ``run``."""
@@ -141,10 +142,14 @@ class Consumer:
         return writer.trigger(processingTime=f"{settings.stream.trigger_seconds} seconds").start()
 
     def _run_batch(self, records: DataFrame, _epoch: int) -> None:
-        with self._between_batches:
-            if self._stop.is_set():
-                raise Stopping
-            report = self._batch.run(records)
+        try:
+            with self._between_batches:
+                if self._stop.is_set():
+                    raise Stopping
+                report = self._batch.run(records)
+        except Exception as error:
+            self._failure = error  # Spark would hand it back as a JVM's stack trace
+            raise
         self._last_batch = time.monotonic()
         log.info(report.line())
         self._on_batch(report)
@@ -153,9 +158,14 @@ class Consumer:
         # Stopping a query in the middle of a batch overflows the JVM's stack: wait for its end.
         with self._between_batches:
             query.stop()
-        failure = query.exception()
-        if failure is not None and not self._stop.is_set():
-            raise StreamError(f"The stream ended by itself: {failure}") from failure
+        failure = self._failure or query.exception()
+        if isinstance(failure, NeardupError):
+            raise failure
+        if failure is not None and not isinstance(failure, Stopping):
+            raise StreamError(
+                f"Batch {self._batch.state.batch_seq} failed ({type(failure).__name__}: {failure}). "
+                "Nothing is lost: it is done again at the next start."
+            ) from failure
 
     def _publish_prepared(self, lake: Lake) -> None:
         """Called by the maintenance thread; takes its turn between two batches."""
