@@ -132,11 +132,12 @@ def _partition(
         members = added.select("ordinal", "signature", "links").mapInArrow(
             partial(in_components, labels), from_arrow_schema(MEMBERS)
         )
-        found = (
-            members.groupBy("component")
-            .applyInArrow(partial(cut_component, evidence, max_cut_pins), from_arrow_schema(PARTS))
-            .toArrow()
-        )
+
+        def cut(pins: pa.Table) -> pa.Table:  # Spark reads the annotations; a partial has none
+            return cut_component(evidence, max_cut_pins, pins)
+
+        by_component = members.groupBy("component")
+        found = by_component.applyInArrow(cut, from_arrow_schema(PARTS)).toArrow()
         where = np.searchsorted(live.ordinals, found.column("ordinal").to_numpy())
         parts[where] = found.column("part").to_numpy()
         heads[where] = found.column("head").to_numpy()

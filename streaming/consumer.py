@@ -163,8 +163,8 @@ class Consumer:
             raise failure
         if failure is not None and not isinstance(failure, Stopping):
             raise StreamError(
-                f"Batch {self._batch.state.batch_seq} failed ({type(failure).__name__}: {failure}). "
-                "Nothing is lost: it is done again at the next start."
+                f"Batch {self._batch.state.batch_seq} failed: {type(failure).__name__}: {failure}\n"
+                "Nothing is lost; it is done again at the next start."
             ) from failure
 
     def _publish_prepared(self, lake: Lake) -> None:
