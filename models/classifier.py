@@ -30,6 +30,8 @@ BIAS_LIMIT = 2**22
 OUTPUT_LIMIT = 2**15
 MAX_HIDDEN = 2**10
 
+BLOCK = 4096  # pairs unpacked at a time: 32 MiB
+
 BUNDLED = Path(__file__).parent / "data" / "classifier.npz"
 
 Signatures = npt.NDArray[np.uint8]
@@ -165,12 +167,19 @@ def pair_bits(left: Signatures, right: Signatures) -> Signatures:
 
 def log_odds_numpy(classifier: Classifier, left: Signatures, right: Signatures) -> Scores:
     """Log-odds float32 [n] of pairs of signatures uint8 [n, 128]: the reference execution."""
-    weights = classifier.weights
-    bits = np.unpackbits(pair_bits(left, right), axis=1).astype(np.float32)
-    hidden = bits @ weights["hidden"].astype(np.float32) + weights["hidden_bias"]
-    net = np.maximum(hidden, 0).astype(np.float64) @ weights["output"].astype(np.float64)
+    return weigh(classifier.weights, left, right)
+
+
+def weigh(weights: Mapping[str, npt.NDArray[Any]], left: Signatures, right: Signatures) -> Scores:
+    """The scores float32 [n] that ``weights`` (see WEIGHTS) give."""
+    hidden, output = weights["hidden"].astype(np.float32), weights["output"].astype(np.float64)
     intercept, slope, limit, identical = weights["count"].astype(np.float64)
-    hamming = bits[:, :BITS].sum(axis=1, dtype=np.float64)
-    score = intercept - slope * hamming + np.clip(net, -limit, limit)
-    scores = np.where(hamming == 0, identical, score) * weights["unit"]
-    return scores.astype(np.float32)
+    scores = np.empty(len(left), np.float32)
+    for start in range(0, len(left), BLOCK):
+        rows = slice(start, start + BLOCK)
+        bits = np.unpackbits(pair_bits(left[rows], right[rows]), axis=1).astype(np.float32)
+        hamming = bits[:, :BITS].sum(axis=1, dtype=np.float64)
+        net = np.maximum(bits @ hidden + weights["hidden_bias"], 0).astype(np.float64) @ output
+        score = intercept - slope * hamming + np.clip(net, -limit, limit)
+        scores[rows] = np.where(hamming == 0, identical, score) * weights["unit"]
+    return scores

@@ -154,9 +154,7 @@ def _leading(whitened: npt.NDArray[np.float64], directions: int) -> npt.NDArray[
     return np.pad(scaled, ((0, 0), (0, missing)))
 
 
-def _rotations(
-    size: int, count: int, rng: np.random.Generator
-) -> npt.NDArray[np.float64]:
+def _rotations(size: int, count: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
     """``count`` random rotations side by side, float64 [size, size * count]."""
     turns = []
     for _ in range(count):

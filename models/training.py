@@ -1,7 +1,7 @@
 """Learning the classifier: pairs from edited copies, a little training, calibration, thresholds.
 
 Arrays in, arrays out. Pairs of one source are true; pairs of two sources are false, unless their
-pictures are so alike that nobody knows (``doubtful``): those are left out of everything.
+pictures are so alike that nobody knows (``doubtful_pairs``): those are left out of everything.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from neardup.models.calibration import logistic
 from neardup.models.classifier import BIAS_LIMIT, BITS, HIDDEN_LIMIT, OUTPUT_LIMIT, pair_bits
 
 Int64 = npt.NDArray[np.int64]
@@ -18,6 +19,26 @@ Floats = npt.NDArray[np.float32]
 Signatures = npt.NDArray[np.uint8]
 
 SMALLEST_UNIT = 2.0**-30
+ALIKE, ALIKE_BITS = 0.9, 290
+REACH = 400  # bits; beyond it a copy is lost to everything before the classifier as well
+HARD_QUERIES, RANDOM_PAIRS = 12_000, 60_000
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Signatures uint8 [n, 128] with the picture that each was made from.
+
+    ``source`` int64 [n]; ``edits`` int64 [n]: edits made, 0 for the picture itself; ``doubtful``
+    int64: keys (``pair_keys``) of pairs of pictures so alike that nobody knows if they are one.
+    """
+
+    signatures: Signatures
+    source: Int64
+    edits: Int64
+    doubtful: Int64
+
+    def take(self, keep: npt.NDArray[Any]) -> "Labelled":
+        return Labelled(self.signatures[keep], self.source[keep], self.edits[keep], self.doubtful)
 
 
 class Pairs(NamedTuple):
@@ -60,29 +81,29 @@ def true_pairs(source: Int64) -> Pairs:
     return Pairs(left, right, np.ones(len(left), np.bool_))
 
 
-def hard_negatives(
-    signatures: Signatures,
-    source: Int64,
-    doubtful: Int64,
-    *,
-    nearest: int,
-    queries: int,
-    seed: int,
-) -> Pairs:
-    """The ``nearest`` rows of other sources for each of ``queries`` rows drawn by chance.
+def training_pairs(labelled: Labelled, seed: int) -> Pairs:
+    """True pairs within REACH, the hardest false ones, and false ones drawn by chance."""
+    true = true_pairs(labelled.source)
+    near = hamming_of(labelled.signatures, true) <= REACH
+    hard = hard_negatives(labelled, nearest=8, queries=HARD_QUERIES, seed=seed)
+    return join_pairs(true.take(near), hard, random_negatives(labelled, RANDOM_PAIRS, seed))
 
-    ``doubtful`` int64: keys from ``pair_keys`` of source pairs to leave out.
-    """
+
+def hard_negatives(labelled: Labelled, *, nearest: int, queries: int, seed: int) -> Pairs:
+    """The ``nearest`` rows of other pictures for each of ``queries`` rows drawn by chance."""
     rng = np.random.default_rng(seed)
+    source, signatures = labelled.source, labelled.signatures
     chosen = np.sort(rng.choice(len(source), min(queries, len(source)), replace=False))
+    depth = min(2 * nearest, len(source) - 1)
     lefts, rights = [], []
-    for rows in np.array_split(chosen, max(1, len(chosen) // 512)):
+    for rows in np.array_split(chosen, len(chosen) // 512 + 1):
         distance = hamming_table(signatures[rows], signatures)
         distance[source[rows][:, None] == source[None, :]] = BITS + 1
-        found = np.argpartition(distance, 2 * nearest, axis=1)[:, : 2 * nearest]
-        order = np.argsort(np.take_along_axis(distance, found, axis=1), axis=1, kind="stable")
-        found = np.take_along_axis(found, order, axis=1)
-        clear = ~np.isin(pair_keys(source[rows][:, None], source[found]), doubtful)
+        found = np.argpartition(distance, depth, axis=1)[:, :depth]
+        nearness = np.take_along_axis(distance, found, axis=1)
+        found = np.take_along_axis(found, np.argsort(nearness, axis=1, kind="stable"), axis=1)
+        clear = ~np.isin(pair_keys(source[rows][:, None], source[found]), labelled.doubtful)
+        clear &= source[rows][:, None] != source[found]
         kept = clear & (np.cumsum(clear, axis=1) <= nearest)
         lefts.append(np.repeat(rows, kept.sum(axis=1)))
         rights.append(found[kept])
@@ -90,21 +111,43 @@ def hard_negatives(
     return Pairs(left, right, np.zeros(len(left), np.bool_))
 
 
-def random_negatives(source: Int64, doubtful: Int64, count: int, seed: int) -> Pairs:
-    """About ``count`` pairs of rows of different sources, drawn by chance."""
+def random_negatives(labelled: Labelled, count: int, seed: int) -> Pairs:
+    """About ``count`` pairs of rows of different pictures, drawn by chance."""
     rng = np.random.default_rng(seed)
+    source = labelled.source
     left, right = rng.integers(0, len(source), (2, count))
     keys = pair_keys(source[left], source[right])
-    kept = (source[left] != source[right]) & ~np.isin(keys, doubtful)
+    kept = (source[left] != source[right]) & ~np.isin(keys, labelled.doubtful)
     return Pairs(left[kept], right[kept], np.zeros(int(kept.sum()), np.bool_))
 
 
-def doubtful_pairs(vectors: Floats, alike: float) -> Int64:
-    """Keys of pairs of sources whose vectors float32 [n, d] have a cosine above ``alike``."""
+def pairs_within(labelled: Labelled, radius: int) -> Pairs:
+    """All pairs of rows at most ``radius`` bits apart, but for the doubtful ones."""
+    signatures, source = labelled.signatures, labelled.source
+    lefts, rights = [], []
+    for start in range(0, len(signatures), 512):
+        table = hamming_table(signatures[start : start + 512], signatures[start:])
+        left, right = np.nonzero(np.triu(table <= radius, 1))
+        lefts.append(left + start)
+        rights.append(right + start)
+    left, right = np.concatenate(lefts), np.concatenate(rights)
+    same = source[left] == source[right]
+    clear = same | ~np.isin(pair_keys(source[left], source[right]), labelled.doubtful)
+    return Pairs(left[clear], right[clear], same[clear])
+
+
+def doubtful_pairs(vectors: Floats, signatures: Signatures) -> Int64:
+    """Keys of pairs of pictures that may be one, from vectors float32 [n, d] and signatures.
+
+    Collections hold bursts, re-uploads and recoloured copies that nobody labelled. Of pictures
+    within ALIKE_BITS or above the cosine ALIKE most are such.
+    """
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     keys = []
     for start in range(0, len(unit), 1024):
-        left, right = np.nonzero(unit[start : start + 1024] @ unit.T > alike)
+        rows = slice(start, start + 1024)
+        near = hamming_table(signatures[rows], signatures) <= ALIKE_BITS
+        left, right = np.nonzero(near | (unit[rows] @ unit.T > ALIKE))
         keys.append(pair_keys(left + start, right))
     return np.unique(np.concatenate(keys))
 
@@ -128,22 +171,7 @@ def hamming_of(signatures: Signatures, pairs: Pairs) -> Int64:
     return np.bitwise_count(differing).sum(axis=1, dtype=np.int64)
 
 
-def fit_count(hamming: Int64, same: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """Intercept and slope of logistic regression on the distance (Newton's method)."""
-    design = np.stack([np.ones(len(hamming)), -hamming / BITS], axis=1)
-    weights = np.zeros(2)
-    for _ in range(50):
-        probability = 1 / (1 + np.exp(-(design @ weights).clip(-30, 30)))
-        gradient = design.T @ (same - probability)
-        curvature = design.T @ (design * (probability * (1 - probability))[:, None])
-        step = np.linalg.solve(curvature + 1e-6 * np.eye(2), gradient)
-        weights += step
-        if np.abs(step).max() < 1e-9:
-            break
-    return float(weights[0]), float(weights[1] / BITS)
-
-
-def train_net(signatures: Signatures, pairs: Pairs, how: Training) -> dict[str, Any]:
+def train_net(labelled: Labelled, pairs: Pairs, how: Training) -> dict[str, Any]:
     """Train the net beside the count; float weights for ``whole_weights``.
 
     The count is fitted first and the last layer starts from zero, so training starts from the
@@ -152,8 +180,10 @@ def train_net(signatures: Signatures, pairs: Pairs, how: Training) -> dict[str, 
     import tensorflow as tf
 
     tf.keras.utils.set_random_seed(how.seed)
+    signatures = labelled.signatures
     hamming = hamming_of(signatures, pairs)
-    intercept, slope = fit_count(hamming, pairs.same)
+    falling, intercept = logistic(hamming.astype(np.float64), pairs.same)
+    slope = -falling
     hidden = tf.Variable(tf.random.normal((2 * BITS, how.hidden), stddev=(2 / BITS) ** 0.5))
     hidden_bias = tf.Variable(tf.zeros(how.hidden))
     output = tf.Variable(tf.zeros(how.hidden))
@@ -165,8 +195,8 @@ def train_net(signatures: Signatures, pairs: Pairs, how: Training) -> dict[str, 
     def step(bits: Any, distance: Any, same: Any) -> Any:
         with tf.GradientTape() as tape:
             net = tf.linalg.matvec(tf.nn.relu(bits @ hidden + hidden_bias), output)
-            logit = count[0] - count[1] * distance / 100 + tf.clip_by_value(
-                net, -how.limit, how.limit
+            logit = (
+                count[0] - count[1] * distance / 100 + tf.clip_by_value(net, -how.limit, how.limit)
             )
             loss = tf.reduce_mean(
                 tf.nn.sigmoid_cross_entropy_with_logits(labels=same, logits=logit)
@@ -196,7 +226,9 @@ def train_net(signatures: Signatures, pairs: Pairs, how: Training) -> dict[str, 
     }
 
 
-def whole_weights(floats: Mapping[str, Any], scale: float = 1.0, shift: float = 0.0) -> dict[str, Any]:
+def whole_weights(
+    floats: Mapping[str, Any], scale: float = 1.0, shift: float = 0.0
+) -> dict[str, Any]:
     """Weights in the whole numbers of ``classifier.WEIGHTS``, for scale * logit + shift."""
     step = max(
         float(np.abs(floats["hidden"]).max()) / (HIDDEN_LIMIT - 1),
