@@ -1,4 +1,4 @@
-"""Are the embedder, the hasher and the classifier of the settings whole, and made for each other?"""
+"""Are embedder, hasher and classifier of the settings whole, and made for each other?"""
 
 from neardup.models.classifier import Classifier
 from neardup.models.embed import MOBILENET, MOBILENET_SHA256, read_checked
@@ -18,7 +18,7 @@ def verify_artifacts(models: ModelSettings) -> str:
     classifier.check_hasher(hasher.version)
     if hasher.embedder != models.embedder:
         raise ArtifactError(
-            f"models.embedder is {models.embedder!r}, but the hasher {hasher.version} takes vectors "
-            f"of {hasher.embedder!r}: set models.hasher to one trained on {models.embedder!r}."
+            f"models.embedder is {models.embedder!r}, but the hasher {hasher.version} takes "
+            f"vectors of {hasher.embedder!r}: set models.hasher to one trained on the former."
         )
     return f"{models.embedder}, hasher {hasher.version}, classifier {classifier.version}"

@@ -1,6 +1,6 @@
 """From a trained net to a classifier that decides: scale, thresholds, radius, figures."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,19 +45,10 @@ def decide(
     """
     raw = whole_weights(net)
     judged = {kind: judge(raw, held) for kind, held in kinds.items()}
-    pooled = _pool(list(judged.values()))
-    ordinary = [_ordinary(held) for held in kinds.values()]
-    scores = np.concatenate(
-        [_scores(raw, held, some) for held, some in zip(kinds.values(), ordinary, strict=True)]
-    )
-    distances = np.concatenate(
-        [
-            hamming_of(held.signatures, some)
-            for held, some in zip(kinds.values(), ordinary, strict=True)
-        ]
-    )
-    scale = calibrate(pooled.score, pooled.same, scores)
-    count_scale = calibrate(pooled.nearness, pooled.same, -distances.astype(np.float64))
+    pooled = _pool(judged.values())
+    ordinary = _ordinary(raw, kinds.values())
+    scale = calibrate(pooled.score, pooled.same, ordinary.score)
+    count_scale = calibrate(pooled.nearness, pooled.same, ordinary.nearness)
     weights = whole_weights(net, scale.scale, scale.shift)
     threshold, trusted = (
         max(_reach(scale, kind, part, wanted) for kind, part in judged.items())
@@ -80,12 +71,7 @@ def judge(weights: Mapping[str, npt.NDArray[Any]], held: Labelled) -> Judged:
     """Score all pairs within REACH."""
     pairs = pairs_within(held, REACH)
     _, sizes = np.unique(held.source, return_counts=True)
-    return Judged(
-        score=_scores(weights, held, pairs),
-        nearness=-hamming_of(held.signatures, pairs).astype(np.float64),
-        same=pairs.same,
-        true_pairs=int((sizes * (sizes - 1) // 2).sum()),
-    )
+    return _judged(weights, held, pairs, int((sizes * (sizes - 1) // 2).sum()))
 
 
 def figures(classifier: Classifier, held: Labelled) -> dict[str, float]:
@@ -102,7 +88,20 @@ def figures(classifier: Classifier, held: Labelled) -> dict[str, float]:
     return result
 
 
-def _pool(parts: list[Judged]) -> Judged:
+def _judged(
+    weights: Mapping[str, npt.NDArray[Any]], held: Labelled, pairs: Pairs, true_pairs: int
+) -> Judged:
+    left, right = held.signatures[pairs.left], held.signatures[pairs.right]
+    return Judged(
+        score=weigh(weights, left, right).astype(np.float64),
+        nearness=-hamming_of(held.signatures, pairs).astype(np.float64),
+        same=pairs.same,
+        true_pairs=true_pairs,
+    )
+
+
+def _pool(parts: Iterable[Judged]) -> Judged:
+    parts = list(parts)
     return Judged(
         np.concatenate([part.score for part in parts]),
         np.concatenate([part.nearness for part in parts]),
@@ -111,18 +110,16 @@ def _pool(parts: list[Judged]) -> Judged:
     )
 
 
-def _ordinary(held: Labelled) -> Pairs:
-    """Pairs of a picture and a copy of it with one edit."""
-    copies = np.flatnonzero(held.edits == 1)
-    pictures = np.flatnonzero(held.edits == 0)
+def _ordinary(weights: Mapping[str, npt.NDArray[Any]], kinds: Iterable[Labelled]) -> Judged:
+    """Pairs of a picture and a copy of it with one edit, of all kinds."""
+    return _pool(_judged(weights, held, _single_edits(held), 0) for held in kinds)
+
+
+def _single_edits(held: Labelled) -> Pairs:
+    pictures, copies = np.flatnonzero(held.edits == 0), np.flatnonzero(held.edits == 1)
     order = np.argsort(held.source[pictures])
     at = order[np.searchsorted(held.source[pictures][order], held.source[copies])]
     return Pairs(pictures[at], copies, np.ones(len(copies), np.bool_))
-
-
-def _scores(weights: Mapping[str, npt.NDArray[Any]], held: Labelled, pairs: Pairs) -> Doubles:
-    left, right = held.signatures[pairs.left], held.signatures[pairs.right]
-    return weigh(weights, left, right).astype(np.float64)
 
 
 def _reach(scale: Scale, kind: str, judged: Judged, precision: float) -> float:

@@ -82,7 +82,10 @@ class Hasher:
 
     def save(self, path: Path, card: dict[str, Any]) -> None:
         """Write the artifact; ``card`` says how it was learned."""
-        arrays = {"mean": self.mean, "projection": self.projection.astype(np.int16)}
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "mean": self.mean,
+            "projection": self.projection.astype(np.int16),
+        }
         identity = {"version": self.version, "embedder": self.embedder, "step": self.step}
         save_artifact(path, "hasher", arrays, {**identity, **card})
 
@@ -99,13 +102,16 @@ def learn_hasher(
     """Learn from pictures float32 [n, dim] and edited copies float32 [m, dim].
 
     ``source_index`` int64 [m]: the picture that each copy was made from. Raises ValueError if
-    there are fewer than two pictures, no copies, or ``directions`` does not divide 1,024.
+    there are fewer than two pictures, no copies that differ, or 1,024 is no multiple of
+    ``directions``.
     """
     if len(originals) < 2 or not len(edited):
         raise ValueError(f"{len(originals)} pictures and {len(edited)} copies are too few")
     if BITS % directions:
         raise ValueError(f"{directions} directions do not divide {BITS} bits")
     pictures, copies = originals.astype(np.float64), edited.astype(np.float64)
+    if (copies == pictures[source_index]).all():
+        raise ValueError("no copy differs from its picture: there is nothing to learn from")
     mean = pictures.mean(axis=0)
     whitening = _whitening(copies - pictures[source_index])
     leading = _leading((pictures - mean) @ whitening, directions)

@@ -168,7 +168,8 @@ def hamming_table(left: Signatures, right: Signatures) -> npt.NDArray[np.int32]:
 def hamming_of(signatures: Signatures, pairs: Pairs) -> Int64:
     """Distances int64 [n] of the pairs."""
     differing = signatures[pairs.left] ^ signatures[pairs.right]
-    return np.bitwise_count(differing).sum(axis=1, dtype=np.int64)
+    distances: Int64 = np.bitwise_count(differing).sum(axis=1, dtype=np.int64)
+    return distances
 
 
 def train_net(labelled: Labelled, pairs: Pairs, how: Training) -> dict[str, Any]:
@@ -191,7 +192,7 @@ def train_net(labelled: Labelled, pairs: Pairs, how: Training) -> dict[str, Any]
     variables = [hidden, hidden_bias, output, count]
     optimizer = tf.keras.optimizers.AdamW(how.rate, weight_decay=how.decay)
 
-    @tf.function
+    @tf.function  # type: ignore[untyped-decorator, unused-ignore]
     def step(bits: Any, distance: Any, same: Any) -> Any:
         with tf.GradientTape() as tape:
             net = tf.linalg.matvec(tf.nn.relu(bits @ hidden + hidden_bias), output)
