@@ -138,7 +138,7 @@ def overlay(image: Image.Image, strength: float, rng: Generator) -> Image.Image:
     """A sticker over 3 % up to 15 % of the area."""
     image = image.copy()
     side = (0.03 + 0.12 * strength) ** 0.5
-    width, height = max(2, round(side * image.width)), max(2, round(side * image.height))
+    width, height = max(1, round(side * image.width)), max(1, round(side * image.height))
     left = int(rng.integers(0, image.width - width + 1))
     top = int(rng.integers(0, image.height - height + 1))
     box = (left, top, left + width, top + height)
