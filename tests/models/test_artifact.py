@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from neardup.models.artifact import content_hash, load_artifact, save_artifact
 from neardup.schemas.errors import ArtifactError
 

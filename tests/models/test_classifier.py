@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from neardup.models.bundle import verify_artifacts
 from neardup.models.classifier import BITS, BUNDLED, Classifier, log_odds_numpy
 from neardup.models.hasher import Hasher

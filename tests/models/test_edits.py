@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from neardup.models.edits import EDITS, edit
 from neardup.models.embed import open_embedder
-from PIL import Image
 
 
 def picture(width: int = 120, height: int = 80) -> Image.Image:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from neardup.models.embed import MOBILENET, MobileNetEmbedder, check_embedding, open_embedder
 from neardup.schemas.errors import ArtifactError, BadEvent
-from PIL import Image
 
 
 def pictures(count: int) -> list[Image.Image]:
@@ -21,7 +22,8 @@ def test_a_vector_is_the_same_in_any_company() -> None:
     embedder = open_embedder("mobilenet_v1")
     images = pictures(5)
     together = embedder.embed(images)
-    assert (together.dtype, together.shape) == (np.float32, (5, embedder.dim))
+    assert together.dtype == np.float32
+    assert together.shape == (5, embedder.dim)
     assert len(np.unique(together, axis=0)) == 5
     for row, image in enumerate(images):
         np.testing.assert_array_equal(embedder.embed([image])[0], together[row])

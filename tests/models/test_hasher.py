@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from neardup.models.hasher import BITS, BUNDLED, Hasher, learn_hasher
 from neardup.schemas.errors import ArtifactError
 
@@ -57,7 +58,9 @@ def test_order_and_size_of_values_are_no_matter(order: list[int], scale: float) 
 
 def test_shape_and_dtype(bundled: Hasher, vectors: np.ndarray) -> None:
     signed = bundled.sign(vectors[:3])
-    assert (signed.shape, signed.dtype, signed.flags.c_contiguous) == ((3, 128), np.uint8, True)
+    assert signed.shape == (3, 128)
+    assert signed.dtype == np.uint8
+    assert signed.flags.c_contiguous
     assert bundled.sign(vectors[:0]).shape == (0, 128)
     with pytest.raises(ValueError, match=r"\[n, 1024\]"):
         bundled.sign(vectors[:, :1000])

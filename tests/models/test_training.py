@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
+
 from neardup.batch.pictures import Embedded, Recipe
 from neardup.batch.train import held_out, learn, train
 from neardup.models.calibration import calibrate, precision_recall, threshold_at
@@ -25,7 +27,6 @@ from neardup.models.training import (
     whole_weights,
 )
 from neardup.schemas.errors import SettingsError
-from PIL import Image
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -124,7 +125,7 @@ def test_random_negatives_are_false() -> None:
 def test_threshold_is_the_lowest_that_keeps_the_precision(seed: int, precision: float) -> None:
     rng = np.random.default_rng(seed)
     same = rng.random(60) < 0.6
-    scores = np.round(rng.normal(0, 1, 60) + 2 * same, 1)
+    scores = np.round(rng.normal(2.0 * same, 1.0), 1)
     good = [t for t in set(scores.tolist()) if same[scores >= t].mean() >= precision]
     assert threshold_at(scores, same, precision) == (min(good) if good else float("inf"))
 
@@ -150,7 +151,7 @@ def test_calibration_finds_the_odds_that_made_the_pairs() -> None:
 @settings(max_examples=10, deadline=None)
 def test_whole_weights_stand_for_the_float_weights(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    floats = {
+    floats: dict[str, Any] = {
         "hidden": rng.normal(0, 0.05, (2048, 8)),
         "hidden_bias": rng.normal(0, 1, 8),
         "output": rng.normal(0, 0.3, 8),
