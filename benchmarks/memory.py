@@ -6,7 +6,7 @@ from typing import Self
 
 import psutil
 
-SAMPLE_SECONDS = 1.0
+SAMPLE_SECONDS = 3.0
 
 
 class PeakMemory:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from neardup.schemas.lake import Lake
 
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.05
 
 
 class Watcher:

@@ -91,7 +91,7 @@ class SearchPlan:
 
     @property
     def tasks(self) -> int:
-        return len(self.groups) + (len(self.pairs.query) > 0)
+        return max(len(self.groups), int(len(self.pairs.query) > 0))
 
 
 class Broadcast(NamedTuple):
@@ -112,14 +112,13 @@ def search_tasks(shared: Broadcast, batches: Iterator[pa.RecordBatch]) -> Iterat
 
 def _find(plan: SearchPlan, arrays: Mapping[str, Any], task: int) -> tuple[Candidates, Signatures]:
     """The candidates of one task and the older pins' signatures."""
-    if task == len(plan.groups):
-        return plan.pairs, plan.others
     radius = model_of(arrays).classifier.radius
-    parts = [_in_segment(plan, segment_id, radius) for segment_id in plan.groups[task]]
-    found = Candidates(
-        *(np.concatenate(column) for column in zip(*(f for f, _ in parts), strict=True))
-    )
-    return found, np.concatenate([others for _, others in parts])
+    groups = plan.groups[task] if plan.groups else []
+    parts = [_in_segment(plan, segment_id, radius) for segment_id in groups]
+    if task == plan.tasks - 1:
+        parts.append((plan.pairs, plan.others))
+    found = (np.concatenate(column) for column in zip(*(f for f, _ in parts), strict=True))
+    return Candidates(*found), np.concatenate([others for _, others in parts])
 
 
 def _in_segment(plan: SearchPlan, segment_id: str, radius: int) -> tuple[Candidates, Signatures]:

@@ -75,7 +75,7 @@ class Consumer:
         classifier = Classifier.load(settings.models.classifier)
         classifier.check_hasher(hasher.version)
         with lake.lease("stream"), tempfile.TemporaryDirectory(prefix="neardup-") as directory:
-            spark = spark_session(settings.spark, "neardup-stream")
+            spark = spark_session(settings.spark, "neardup-stream", short_jobs=True)
             try:
                 self._open(lake, hasher, classifier, spark, Path(directory))
                 self._consume(spark, once)

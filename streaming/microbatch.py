@@ -124,7 +124,10 @@ class MicroBatch:
         plan = HashingPlan(
             self._settings.events, self._settings.models, self._settings.stream.thumbnail_px
         )
-        kafka = records.select("key", "value", "partition", "offset", "timestamp")
+        # No more tasks than cores: each wave of Python tasks costs a tenth of a second.
+        kafka = records.select("key", "value", "partition", "offset", "timestamp").coalesce(
+            self._parallel
+        )
         hashed = kafka.mapInArrow(partial(hash_batches, plan), from_arrow_schema(HASHED)).toArrow()
         rows = hashed.sort_by([("partition", "ascending"), ("offset", "ascending")]).to_pylist()
         positions = self.state.positions
