@@ -58,7 +58,9 @@ class ModelSettings(Section):
 
 class StreamSettings(Section):
     checkpoint: Path | None = Field(None, description="Spark's checkpoint; in the lake if not set.")
-    trigger_seconds: Annotated[float, Field(ge=0)] = 0.2
+    trigger_seconds: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="Least time between two batches; 0: one after the other while events come."
+    )
     max_events_per_batch: Annotated[int, Field(ge=1)] = 2_000
     flush_pins: Annotated[int, Field(ge=1)] = Field(
         16_384, description="Pins a segment holds; the memtable is flushed when it has as many."

@@ -132,6 +132,9 @@ class Consumer:
             .option("startingOffsets", starting_offsets(topic, known, state.positions))
             .option("maxOffsetsPerTrigger", settings.stream.max_events_per_batch)
             .option("failOnDataLoss", "true")
+            # A consumer's fetch from the batch before may still wait at the topic's end, for half
+            # a second by default, and the next batch waits for it: .35 s a batch became .16.
+            .option("kafka.fetch.max.wait.ms", "20")
             .load()
         )
         writer = records.writeStream.foreachBatch(self._run_batch).option(

@@ -40,7 +40,7 @@ from neardup.streaming.candidates import (
 from neardup.streaming.decide import Decided, decide
 from neardup.streaming.hashing import HASHED, HashingPlan, hash_batches
 from neardup.streaming.state import State
-from neardup.streaming.warm import load_models
+from neardup.streaming.warm import warm_worker
 
 Signatures = npt.NDArray[np.uint8]
 
@@ -95,7 +95,7 @@ class MicroBatch:
         """Have every worker process load the models, so that no event waits for it."""
         slots = self._parallel
         tasks = self._spark.range(0, slots, 1, slots)
-        load = partial(load_models, self._settings.models, self._model)
+        load = partial(warm_worker, self._settings.models, self._model)
         tasks.mapInArrow(load, "id long").toArrow()
 
     def run(self, records: DataFrame) -> BatchReport:

@@ -1,4 +1,4 @@
-"""Models loaded before the first event needs them.
+"""Models loaded, and kernels compiled, before the first event needs them.
 
 TensorFlow takes seconds to load, and Spark ends Python workers that were idle for a minute, so the
 stream asks for this at its start and again whenever nothing came for a while.
@@ -12,6 +12,10 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from neardup.index.ids import id_hashes
+from neardup.index.search import search
+from neardup.index.segment import build_segment, decode_segment
+from neardup.index.terms import Bands
 from neardup.schemas.settings import ModelSettings
 from neardup.streaming.candidates import model_of
 from neardup.streaming.hashing import embedder_of, hasher_of
@@ -21,12 +25,14 @@ from neardup.streaming.hashing import embedder_of, hasher_of
 HOLD_SECONDS = 0.05
 
 
-def load_models(
+def warm_worker(
     models: ModelSettings, classifier: Any, batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    """For ``mapInArrow``: pass the rows on, and hash and score once on the way."""
+    """For ``mapInArrow``: pass the rows on, and hash, search and score once on the way."""
     picture = Image.new("RGB", (64, 64))
     signature = hasher_of(models.hasher).sign(embedder_of(models).embed([picture]))
+    built = build_segment(0, signature, id_hashes(["a pin"]), Bands())
+    search(decode_segment(built.segment_id, built.blocks), signature, radius=0)
     model_of(classifier.value).scorer.log_odds(signature, np.invert(signature))
     time.sleep(HOLD_SECONDS)
     yield from batches

@@ -20,7 +20,7 @@ import click
     show_default=True,
     help="Where report.html, summary.json and run/ are written.",
 )
-@click.option("--rate", default=50.0, show_default=True, help="Events a second.")
+@click.option("--rate", type=float, help="Events a second; 25 with images, 50 with embeddings.")
 @click.option(
     "--carry",
     type=click.Choice(["image", "embedding"]),
@@ -30,8 +30,11 @@ import click
 )
 @click.option("--copies", default=4, show_default=True, help="Edited copies of each picture.")
 @click.option("--seed", default=2026, show_default=True, help="Of the edits and the order.")
-def command(photos: Path, out: Path, rate: float, carry: str, copies: int, seed: int) -> None:
+def command(
+    photos: Path, out: Path, rate: float | None, carry: str, copies: int, seed: int
+) -> None:
     """Real pictures through the whole system: Kafka, Spark, TensorFlow, Delta, compaction."""
     from neardup.benchmarks.demo import DemoPlan, run_demo
 
-    run_demo(DemoPlan(photos, out, rate, carry, copies, seed))
+    steady = rate or {"image": 25.0, "embedding": 50.0}[carry]
+    run_demo(DemoPlan(photos, out, steady, carry, copies, seed))
