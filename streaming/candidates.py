@@ -4,7 +4,7 @@ Each task searches a group of segments, or takes pairs that the driver found in 
 scores what is near enough. There is no shuffle: all bands of a pin lie in one segment.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -30,6 +30,8 @@ LINKS = pa.schema(
         ("accepted", pa.bool_()),
     ]
 )
+
+QUERIES_AT_ONCE = 128
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
@@ -69,6 +71,27 @@ def nearest(found: Candidates, limit: int) -> Candidates:
     queries = found.query[order]
     rank = np.arange(len(order)) - np.searchsorted(queries, queries)
     return take(found, order[rank < limit])
+
+
+def joined(parts: Sequence[Candidates]) -> Candidates:
+    """One after the other."""
+    return Candidates(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def gather(
+    queries: Signatures, ended: Ended, limit: int, find: Callable[[Signatures], Candidates]
+) -> Candidates:
+    """The ``limit`` nearest live candidates that ``find`` has for each query.
+
+    ``find`` sees a slice of the queries at a time, so that a crowd of copies costs memory for
+    QUERIES_AT_ONCE times the pins searched, not for the whole batch.
+    """
+    parts = [Candidates(*(np.empty(0, dtype) for dtype in ("i4", "i8", "i4", "i4")))]
+    for begin in range(0, len(queries), QUERIES_AT_ONCE):
+        found = find(queries[begin : begin + QUERIES_AT_ONCE])
+        found = found._replace(query=found.query + np.int32(begin))
+        parts.append(nearest(take(found, ended.mask(found)), limit))
+    return joined(parts)
 
 
 @dataclass(frozen=True)
@@ -117,15 +140,19 @@ def _find(plan: SearchPlan, arrays: Mapping[str, Any], task: int) -> tuple[Candi
     parts = [_in_segment(plan, segment_id, radius) for segment_id in groups]
     if task == plan.tasks - 1:
         parts.append((plan.pairs, plan.others))
-    found = (np.concatenate(column) for column in zip(*(f for f, _ in parts), strict=True))
-    return Candidates(*found), np.concatenate([others for _, others in parts])
+    others = np.concatenate([signatures for _, signatures in parts])
+    return joined([found for found, _ in parts]), others
 
 
 def _in_segment(plan: SearchPlan, segment_id: str, radius: int) -> tuple[Candidates, Signatures]:
     cache = _segment_cache(plan.cache_dir, plan.cache_bytes)
     segment = cache.open(segment_id, partial(segment_blocks, plan.lake, segment_id))
-    found = search(segment, plan.queries, radius).candidates
-    found = nearest(take(found, plan.ended.mask(found)), plan.max_links)
+    found = gather(
+        plan.queries,
+        plan.ended,
+        plan.max_links,
+        lambda queries: search(segment, queries, radius).candidates,
+    )
     return found, segment.signatures[found.ordinal - segment.first]
 
 

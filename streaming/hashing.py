@@ -46,6 +46,11 @@ HASHED = pa.schema(
 )
 
 
+DECODED_PIXELS = 8_000_000
+"""Pictures are embedded, and their pixels freed, whenever more than so many are decoded: 3 bytes
+each, so that a batch of large photos holds one of them and 24 MB, not all of them."""
+
+
 @dataclass(frozen=True)
 class HashingPlan:
     """What an executor needs to know to hash events."""
@@ -64,8 +69,17 @@ def hash_batches(plan: HashingPlan, batches: Iterator[pa.RecordBatch]) -> Iterat
 
 def hash_records(plan: HashingPlan, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One row of HASHED for each Kafka record, in the same order."""
-    rows = [_row(plan, record) for record in records]
-    _embed(plan, [row for row in rows if "picture" in row])
+    rows, waiting, pixels = [], [], 0
+    for record in records:
+        row = _row(plan, record)
+        rows.append(row)
+        if "picture" in row:
+            waiting.append(row)
+            pixels += row["width"] * row["height"]
+        if pixels > DECODED_PIXELS:
+            _embed(plan, waiting)
+            waiting, pixels = [], 0
+    _embed(plan, waiting)
     _sign(plan, [row for row in rows if "embedding" in row])
     return rows
 

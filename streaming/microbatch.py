@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from neardup.clusters.ledger import fold_rows
-from neardup.index.hamming import pairs_within, pairs_within_batch
+from neardup.index.hamming import Pairs, pairs_within, pairs_within_batch
 from neardup.index.ids import id_hashes
 from neardup.index.policy import flush_ranges, partition_segments
 from neardup.index.search import Candidates, overlap
@@ -33,6 +33,8 @@ from neardup.streaming.candidates import (
     LINKS,
     Broadcast,
     SearchPlan,
+    gather,
+    joined,
     nearest,
     search_tasks,
     take,
@@ -177,18 +179,25 @@ class MicroBatch:
         when the memtable was flushed.
         """
         queries, memtable, radius = decided.queries, self._memtable(), self._classifier.radius
-        earlier = pairs_within(queries, memtable, radius)
-        within = pairs_within_batch(queries, radius)
-        newer = np.concatenate([earlier[0], within[0]])
-        older = np.concatenate([earlier[1].astype(np.int64), within[1] + len(memtable)])
-        hamming = np.concatenate([earlier[2], within[2]])
-        others = np.concatenate([memtable, queries])[older]
-        shared = overlap(
-            queries[newer], others, self._bands, k_for(self._settings.stream.flush_pins)
+        first, limit = self.state.memtable_first, self._settings.stream.max_links
+        k = k_for(self._settings.stream.flush_pins)
+
+        def sharing(newer: Signatures, older: Signatures, pairs: Pairs, offset: int) -> Candidates:
+            shared = overlap(newer[pairs.query], older[pairs.corpus], self._bands, k)
+            ordinals = pairs.corpus.astype(np.int64) + offset
+            found = Candidates(pairs.query, ordinals, shared, pairs.distance)
+            return take(found, shared > 0)
+
+        earlier = gather(
+            queries,
+            decided.ended,
+            limit,
+            lambda some: sharing(some, memtable, pairs_within(some, memtable, radius), first),
         )
-        found = Candidates(newer, older + self.state.memtable_first, shared, hamming)
-        found = take(found, (shared > 0) & decided.ended.mask(found))
-        return nearest(found, self._settings.stream.max_links)
+        pairs = pairs_within_batch(queries, radius)
+        within = sharing(queries, queries, pairs, first + len(memtable))
+        within = take(within, decided.ended.mask(within))
+        return nearest(joined([earlier, within]), limit)
 
     def _attach(self, decided: Decided, links: pa.Table) -> int:
         """Give each added row its links, nearest first; their number."""

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neardup.index.search import Candidates
-from neardup.streaming.candidates import Ended, nearest
+from neardup.streaming.candidates import QUERIES_AT_ONCE, Ended, gather, nearest
 
 
 def candidates(rows: list[tuple[int, int, int]]) -> Candidates:
@@ -49,3 +49,26 @@ def test_ended_pins_match_nothing_from_their_end_on(
     live = ended.mask(candidates(rows))
     expected = [o not in before and not (o in during and during[o] <= q) for q, o, _ in rows]
     assert live.tolist() == expected
+
+
+@given(rows=PAIRS, limit=st.integers(1, 3), copies=st.integers(1, QUERIES_AT_ONCE))
+def test_gathering_by_slices_is_gathering_at_once(
+    rows: list[tuple[int, int, int]], limit: int, copies: int
+) -> None:
+    """Queries are told apart by their first byte; enough of them for several slices."""
+    queries = np.tile(np.arange(5, dtype=np.uint8)[:, None], (copies, 128))
+    nobody = np.empty(0, np.int64)
+    ended = Ended(nobody, nobody, nobody.astype(np.int32))
+
+    def find(some: np.ndarray) -> Candidates:
+        hits = [
+            (i, ordinal, hamming)
+            for i, query in enumerate(some)
+            for q, ordinal, hamming in rows
+            if q == query[0]
+        ]
+        return candidates(hits)
+
+    sliced = gather(queries, ended, limit, find)
+    whole = nearest(find(queries), limit)
+    assert [column.tolist() for column in sliced] == [column.tolist() for column in whole]
