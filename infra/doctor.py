@@ -12,6 +12,7 @@ from pathlib import Path
 from neardup.infra import topics
 from neardup.infra.jars import SETS, JarSet, locked
 from neardup.infra.java import find_java
+from neardup.infra.kafka import is_free
 from neardup.schemas.errors import EnvironmentProblem, NeardupError
 
 GIB = 1024**3
@@ -19,6 +20,9 @@ MINIMUM_PYTHON = (3, 11)
 MINIMUM_FREE_DISK = 2 * GIB
 # The path of one pin at rest: driver's JVM 1 GiB, one TensorFlow worker, broker, Python driver.
 MINIMUM_MEMORY = 4 * GIB
+
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ def examine(
     checks += [jars_present(locked(name)) for name in SETS]
     checks += [memory(installed_memory()), disk(lake)]
     checks += [check() for check in more]
-    return [*checks, *broker(bootstrap, topic)]
+    return [*checks, *ports(bootstrap), *broker(bootstrap, topic)]
 
 
 def healthy(checks: Iterable[Check]) -> bool:
@@ -144,6 +148,25 @@ def disk(lake: Path) -> Check:
         f"{free / GIB:.1f} GiB free at {place}",
         f"free {MINIMUM_FREE_DISK / GIB:.0f} GiB there or choose another lake.path",
     )
+
+
+def ports(bootstrap: str) -> list[Check]:
+    """Ports of this machine that the settings name: free for a broker, or held by one."""
+    found = []
+    for server in bootstrap.split(","):
+        host, _, port = server.strip().rpartition(":")
+        if host in LOOPBACK:
+            found.append(_port(server.strip(), int(port)))
+    return found
+
+
+def _port(server: str, port: int) -> Check:
+    if is_free(port):
+        return Check("port", True, f"{port} is free: 'neardup broker --port {port}' can have it")
+    if topics.answers(server):
+        return Check("port", True, f"{port} is held by a Kafka broker")
+    mend = "stop what listens there, or choose another port in kafka.bootstrap_servers"
+    return Check("port", False, f"{port} is held by something that is not Kafka", mend)
 
 
 def broker(bootstrap: str, topic: str) -> list[Check]:

@@ -1,5 +1,6 @@
 """What the doctor calls ill, and that only what is needed fails it."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,14 @@ def test_further_checks_are_asked(tmp_path: Path) -> None:
     extra = Check("models", False, "damaged")
     checks = doctor.examine(tmp_path, f"127.0.0.1:{free_port()}", "pins", [lambda: extra])
     assert extra in checks
+
+
+def test_a_free_port_and_one_that_something_else_holds() -> None:
+    port = free_port()
+    (free,) = doctor.ports(f"127.0.0.1:{port}, kafka.example:9092")
+    assert free.ok and f"{port} is free" in free.found
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", port))
+        holder.listen()
+        (held,) = doctor.ports(f"127.0.0.1:{port}")
+    assert not held.ok and "not Kafka" in held.found and "choose another port" in held.mend
