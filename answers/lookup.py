@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.dataset as ds
 
+from neardup.clusters.ledger import require_hasher
 from neardup.index.cache import SegmentCache
 from neardup.index.hamming import pairs_within
 from neardup.index.search import search
@@ -43,7 +44,7 @@ def lookup(settings: Settings, picture: bytes, limit: int = 20) -> list[Match]:
     """
     lake = Lake(settings.lake.path)
     classifier = Classifier.load(settings.models.classifier)
-    query = _signature(settings, classifier, picture)
+    query = _signature(settings, lake, classifier, picture)
     ordinals, others = _candidates(settings, lake, query, classifier.radius)
     hamming = np.bitwise_count(others ^ query).sum(axis=1, dtype=np.int64)
     nearest = np.lexsort((ordinals, hamming))[: 4 * limit]
@@ -63,9 +64,12 @@ def lookup(settings: Settings, picture: bytes, limit: int = 20) -> list[Match]:
     return sorted(matches, key=lambda match: -match.probability)[:limit]
 
 
-def _signature(settings: Settings, classifier: Classifier, picture: bytes) -> npt.NDArray[np.uint8]:
+def _signature(
+    settings: Settings, lake: Lake, classifier: Classifier, picture: bytes
+) -> npt.NDArray[np.uint8]:
     hasher = Hasher.load(settings.models.hasher)
     classifier.check_hasher(hasher.version)
+    require_hasher(lake, hasher.version)
     embedder = open_embedder(settings.models.embedder, weights=settings.models.embedder_weights)
     image = decode(picture, max_pixels=settings.events.max_pixels)
     return hasher.sign(embedder.embed([image]))

@@ -15,6 +15,7 @@ import pyarrow.dataset as ds
 from neardup.clusters.evidence import Evidence
 from neardup.clusters.fold import NOBODY, Fold, Link, Membership
 from neardup.index.store import SIGNATURE_BYTES, PinStore
+from neardup.schemas.errors import LakeError
 from neardup.schemas.lake import Lake
 from neardup.schemas.tables import CLUSTERS
 from neardup.schemas.views import memberships
@@ -67,13 +68,28 @@ def _cluster_row(
     }
 
 
+def require_hasher(lake: Lake, version: str) -> None:
+    """Raise LakeError unless all signatures of the lake were made by this hasher."""
+    rows = lake.rows("SELECT DISTINCT hasher FROM pins WHERE hasher IS NOT NULL")
+    others = sorted({row["hasher"] for row in rows} - {version})
+    if others:
+        raise LakeError(
+            f"The signatures in {lake.path} were made by the hasher {others[0]}, the settings name "
+            f"{version}: their bits cannot be compared. Set models.hasher to the former, or give "
+            "the new one a lake of its own."
+        )
+
+
 def load_store(lake: Lake, store: PinStore) -> PinStore:
     """Fill an empty store with every pin version of the log."""
     added = lake.read("pins", ["ordinal", "pin_id", "signature"], ds.field("kind") == "add")
     added = added.sort_by("ordinal").combine_chunks()
     ordinals = added.column("ordinal").to_numpy()
     if not np.array_equal(ordinals, np.arange(len(ordinals))):
-        raise AssertionError(f"ordinals in {lake.path}/pins are not dense")
+        raise LakeError(
+            f"The ordinals in {lake.path / 'pins'} are not 0 to {len(ordinals) - 1}, each once: "
+            "the log was changed from outside. Restore the table from a backup."
+        )
     signatures = b"".join(added.column("signature").to_pylist())
     store.extend(
         added.column("pin_id").to_pylist(),

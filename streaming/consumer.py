@@ -17,10 +17,16 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
 from neardup.clusters.evidence import Evidence
-from neardup.clusters.ledger import generation_row, prepared_generation, publish
+from neardup.clusters.ledger import (
+    generation_row,
+    prepared_generation,
+    publish,
+    require_hasher,
+)
 from neardup.index.cache import SegmentCache
 from neardup.infra.spark import spark_session
 from neardup.infra.topics import partitions, topic_id
+from neardup.models.bundle import verify_artifacts
 from neardup.models.classifier import Classifier
 from neardup.models.hasher import Hasher
 from neardup.schemas.errors import NeardupError, StreamError
@@ -67,17 +73,20 @@ class Consumer:
     def run(self, once: bool = False) -> None:
         """Consume until ``stop`` is called or, with ``once``, until the topic's present end.
 
-        Raises StreamError when the lake is held by another stream or the topic is another one.
+        Raises StreamError when the lake is held by another stream or the topic is another one,
+        ArtifactError and LakeError when the models do not fit one another or the lake.
         """
         settings = self._settings
-        lake = Lake.create(settings.lake.path)
+        log.info("models: %s", verify_artifacts(settings.models))
         hasher = Hasher.load(settings.models.hasher)
         classifier = Classifier.load(settings.models.classifier)
-        classifier.check_hasher(hasher.version)
+        topic = topic_id(settings.kafka.bootstrap_servers, settings.kafka.topic)
+        lake = Lake.create(settings.lake.path)
+        require_hasher(lake, hasher.version)
         with lake.lease("stream"), tempfile.TemporaryDirectory(prefix="neardup-") as directory:
             spark = spark_session(settings.spark, "neardup-stream", short_jobs=True)
             try:
-                self._open(lake, hasher, classifier, spark, Path(directory))
+                self._open(lake, topic, hasher, classifier, spark, Path(directory))
                 self._consume(spark, once)
             finally:
                 spark.stop()
@@ -85,6 +94,7 @@ class Consumer:
     def _open(
         self,
         lake: Lake,
+        topic: str,
         hasher: Hasher,
         classifier: Classifier,
         spark: SparkSession,
@@ -92,8 +102,6 @@ class Consumer:
     ) -> None:
         if not len(lake.read("generations", ["generation"])):
             generation_row(lake, 0, "published", through_batch_seq=-1)
-        kafka = self._settings.kafka
-        topic = topic_id(kafka.bootstrap_servers, kafka.topic)
         cache = SegmentCache(lake.cache_directory(), self._settings.stream.cache_bytes)
         self._evidence = Evidence(classifier.hamming_log_odds, classifier.trusted)
         state = rebuild(lake, topic, self._evidence, cache, directory)

@@ -13,9 +13,11 @@ from neardup.clusters.ledger import (
     load_store,
     prepared_generation,
     publish,
+    require_hasher,
     restore,
 )
 from neardup.index.store import PinStore
+from neardup.schemas.errors import LakeError
 from neardup.schemas.lake import Lake
 from tests.lakes import EVIDENCE, garden
 
@@ -102,3 +104,16 @@ def prepare_first_batch(lake: Lake) -> None:
     generation_row(
         lake, 1, "prepared", through_batch_seq=0, pins=2, clusters=2, moved=0, pair_f1=1.0
     )
+
+
+def test_a_lake_of_another_hasher_is_refused(lake: Lake) -> None:
+    require_hasher(lake, "h")
+    with pytest.raises(LakeError, match=r"made by the hasher h, the settings name other"):
+        require_hasher(lake, "other")
+
+
+def test_a_log_with_a_hole_is_refused(lake: Lake, tmp_path: Path) -> None:
+    lake.table("pins").delete("ordinal = 1")
+    (tmp_path / "holes").mkdir()
+    with pytest.raises(LakeError, match="not 0 to 3, each once"):
+        load_store(lake, PinStore(tmp_path / "holes"))
