@@ -1,56 +1,42 @@
-"""The thread beside the stream that keeps commits cheap and publishes what compaction prepared."""
+"""What runs beside the stream: it keeps commits cheap and publishes what compaction prepared."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 
+from neardup.infra.background import Background
 from neardup.schemas.lake import Lake
 
 log = logging.getLogger(__name__)
 
-TICK_SECONDS = 1.0
+TURN_SECONDS = 1.0
 
 
-class Maintenance:
-    """Runs while its ``with`` block runs. A failure is logged and tried again at the next turn."""
+class Maintenance(Background):
+    """Runs while its ``with`` block runs. A failure is logged and tried again later."""
 
     def __init__(self, path: Path, every_seconds: float, publish: Callable[[Lake], None]) -> None:
+        super().__init__(self._take_turn, TURN_SECONDS)
         self._lake = Lake(path)  # delta-rs handles are not shared between threads
         self._every = every_seconds
         self._publish = publish
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="maintenance", daemon=True)
+        self._due = time.monotonic() + every_seconds
+        self._generations = self._lake.table("generations").version()
 
-    def __enter__(self) -> "Maintenance":
-        self._thread.start()
-        return self
+    def _take_turn(self) -> None:
+        try:
+            self._publish_if_new()
+            if time.monotonic() >= self._due:
+                self._due = time.monotonic() + self._every
+                self._maintain()
+        except Exception:
+            log.exception("maintenance failed; it is tried again in %.0f s", self._every)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        due = time.monotonic() + self._every
-        generations = self._lake.table("generations").version()
-        while not self._done.wait(TICK_SECONDS):
-            try:
-                version = self._lake.table("generations").version()
-                if version != generations:
-                    self._publish(self._lake)
-                    generations = self._lake.table("generations").version()
-                if time.monotonic() >= due:
-                    due = time.monotonic() + self._every
-                    self._maintain()
-            except Exception:
-                log.exception("maintenance failed; it is tried again in %.0f s", self._every)
+    def _publish_if_new(self) -> None:
+        if self._lake.table("generations").version() != self._generations:
+            self._publish(self._lake)
+            self._generations = self._lake.table("generations").version()
 
     def _maintain(self) -> None:
         begin = time.perf_counter()

@@ -158,9 +158,7 @@ class MicroBatch:
         return SearchPlan(
             queries=decided.queries,
             ended=decided.ended,
-            groups=[
-                [state.segment_ids[i] for i in group] for group in groups if group and searched
-            ],
+            groups=[[state.segment_ids[i] for i in group] for group in groups if searched],
             pairs=pairs,
             others=everything[pairs.ordinal - state.memtable_first],
             lake=state.lake.path,

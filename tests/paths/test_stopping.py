@@ -1,4 +1,4 @@
-"""The stream as a process: SIGTERM finishes the running batch, and the next start goes on."""
+"""The stream as a process: SIGTERM finishes its batch, the next start goes on and publishes."""
 
 import os
 import signal
@@ -55,7 +55,9 @@ def wait_for(what: str, log: Path, check: Callable[[], bool], seconds: float = 1
         time.sleep(0.1)
 
 
-def test_sigterm_finishes_the_batch_and_leaves_no_process(broker: Broker, tmp_path: Path) -> None:
+def test_sigterm_then_a_second_start_and_a_compaction_beside_it(
+    broker: Broker, tmp_path: Path
+) -> None:
     create_topic(broker.bootstrap, "stopping", 2)
     config, log, lake = tmp_path / "neardup.toml", tmp_path / "log", tmp_path / "lake"
     config.write_text(SETTINGS.format(bootstrap=broker.bootstrap), "utf-8")
@@ -77,6 +79,14 @@ def test_sigterm_finishes_the_batch_and_leaves_no_process(broker: Broker, tmp_pa
 
     again = start(config, log)
     wait_for("rest", log, lambda: decided(lake) == len(pictures))
+    compacted = subprocess.run(
+        [sys.executable, "-m", "neardup.cli.main", "compact", "--config", str(config)],
+        capture_output=True,
+        text=True,
+    )
+    assert compacted.returncode == 0, compacted.stderr[-3000:]
+    assert Lake(lake).current_generation() == 1
+    assert "published generation 1" in log.read_text("utf-8"), "by the running stream"
     again.send_signal(signal.SIGTERM)
     assert again.wait(timeout=60) == 0
     positions = Lake(lake).rows('SELECT DISTINCT partition, "offset" FROM pins')

@@ -1,5 +1,6 @@
 """The lake: the tables exist with their documented columns, and commits add what they should."""
 
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,29 @@ def test_maintenance_changes_no_row(tmp_path: Path) -> None:
     assert len(lake.table("clusters").file_uris()) < files == 20
     lake.append_rows("clusters", [membership("p20", 20, 20)])
     assert len(current(Lake(tmp_path))) == 21
+
+
+def test_maintenance_beside_appends_meets_no_conflict_and_loses_no_row(tmp_path: Path) -> None:
+    lake = Lake.create(tmp_path)
+    publish(lake, 0, 0)
+    done = threading.Event()
+    turns = []
+
+    def maintain() -> None:
+        while not done.is_set():
+            Lake(tmp_path).maintain()
+            turns.append(1)
+
+    beside = threading.Thread(target=maintain)
+    beside.start()
+    try:
+        for i in range(120):
+            lake.append_rows("clusters", [membership(f"p{i:03}", i, i)])
+    finally:
+        done.set()
+        beside.join()
+    assert len(turns) > 1
+    assert len(current(Lake(tmp_path))) == len(current(lake)) == 120
 
 
 def test_a_lease_is_held_by_one_and_free_afterwards(tmp_path: Path) -> None:
