@@ -46,6 +46,9 @@ from neardup.streaming.warm import warm_worker
 
 Signatures = npt.NDArray[np.uint8]
 
+SEARCHES_PER_TASK = 4_000
+"""Searches of one query in one segment that take as long as a further task costs, .1 s."""
+
 
 @dataclass
 class BatchReport:
@@ -153,12 +156,14 @@ class MicroBatch:
         state, stream = self.state, self._settings.stream
         pairs = self._memtable_pairs(decided)
         everything = np.concatenate([self._memtable(), decided.queries])
-        groups = partition_segments([stream.flush_pins] * len(state.segment_ids), self._parallel)
         searched = len(decided.queries) > 0
+        segments = len(state.segment_ids) if searched else 0
+        parts = min(self._parallel, 1 + segments * len(decided.queries) // SEARCHES_PER_TASK)
+        groups = partition_segments([stream.flush_pins] * segments, parts)
         return SearchPlan(
             queries=decided.queries,
             ended=decided.ended,
-            groups=[[state.segment_ids[i] for i in group] for group in groups if searched],
+            groups=[[state.segment_ids[i] for i in group] for group in groups],
             pairs=pairs,
             others=everything[pairs.ordinal - state.memtable_first],
             lake=state.lake.path,
