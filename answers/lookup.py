@@ -16,6 +16,7 @@ from neardup.clusters.ledger import require_hasher
 from neardup.index.cache import SegmentCache
 from neardup.index.hamming import pairs_within
 from neardup.index.search import search
+from neardup.index.store import stacked
 from neardup.models.classifier import Classifier, log_odds_numpy
 from neardup.models.embed import open_embedder
 from neardup.models.hasher import Hasher
@@ -90,8 +91,7 @@ def _candidates(
         signatures.append(segment.signatures[hits.ordinal - segment.first])
     first = max((row["e"] for row in rows), default=0)
     tail = lake.read("pins", ["ordinal", "signature"], ds.field("ordinal") >= first)
-    recent = np.frombuffer(b"".join(tail["signature"].to_pylist()), np.uint8)
-    recent = recent.reshape(len(tail), query.shape[1])
+    recent = stacked(tail["signature"].to_pylist())
     _, near, _ = pairs_within(query, recent, radius)
     ordinals.append(tail["ordinal"].to_numpy()[near])
     signatures.append(recent[near])

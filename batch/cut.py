@@ -11,7 +11,7 @@ from neardup.clusters.components import forest
 from neardup.clusters.evidence import Evidence, Ordinals, Signatures
 from neardup.clusters.fold import Fold, Link
 from neardup.clusters.kcut import cut, medoid
-from neardup.index.store import SIGNATURE_BYTES
+from neardup.index.store import stacked
 
 EDGES = pa.schema([("newer", pa.int64()), ("older", pa.int64())])
 MEMBERS = pa.schema(
@@ -73,8 +73,7 @@ def cut_component(evidence: Evidence, max_cut_pins: int, pins: pa.Table) -> pa.T
     """
     pins = pins.sort_by("ordinal").combine_chunks()
     ordinals = pins.column("ordinal").to_numpy()
-    signatures = np.frombuffer(b"".join(pins.column("signature").to_pylist()), np.uint8)
-    signatures = signatures.reshape(len(ordinals), SIGNATURE_BYTES)
+    signatures = stacked(pins.column("signature").to_pylist())
     links = _links_inside(pins, ordinals)
     pieces = [np.arange(len(ordinals))]
     if len(ordinals) > max_cut_pins:

@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 
 from neardup.clusters.evidence import Evidence
 from neardup.clusters.fold import NOBODY, Fold, Link, Membership
-from neardup.index.store import SIGNATURE_BYTES, PinStore
+from neardup.index.store import PinStore, stacked
 from neardup.schemas.errors import LakeError
 from neardup.schemas.lake import Lake
 from neardup.schemas.tables import CLUSTERS
@@ -90,11 +90,7 @@ def load_store(lake: Lake, store: PinStore) -> PinStore:
             f"The ordinals in {lake.path / 'pins'} are not 0 to {len(ordinals) - 1}, each once: "
             "the log was changed from outside. Restore the table from a backup."
         )
-    signatures = b"".join(added.column("signature").to_pylist())
-    store.extend(
-        added.column("pin_id").to_pylist(),
-        np.frombuffer(signatures, np.uint8).reshape(-1, SIGNATURE_BYTES),
-    )
+    store.extend(added["pin_id"].to_pylist(), stacked(added["signature"].to_pylist()))
     return store
 
 

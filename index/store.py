@@ -14,6 +14,11 @@ import numpy.typing as npt
 SIGNATURE_BYTES = 128
 
 
+def stacked(signatures: Sequence[bytes]) -> npt.NDArray[np.uint8]:
+    """Signatures as tables hold them, 128 bytes each, as one array uint8 [n, 128]."""
+    return np.frombuffer(b"".join(signatures), np.uint8).reshape(-1, SIGNATURE_BYTES)
+
+
 class GrowingArray:
     """Rows of one dtype and width in a memory-mapped file; appending doubles the file when full."""
 

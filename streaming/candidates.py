@@ -57,7 +57,7 @@ class Ended:
 
     def mask(self, found: Candidates) -> npt.NDArray[np.bool_]:
         """True where the older pin is live when the query arrives."""
-        live = ~np.isin(found.ordinal, self.before, assume_unique=False)
+        live = ~np.isin(found.ordinal, self.before)
         if len(self.during):
             where = np.searchsorted(self.during, found.ordinal).clip(max=len(self.during) - 1)
             ended = (self.during[where] == found.ordinal) & (self.at[where] <= found.query)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from neardup.index.store import stacked
 from neardup.streaming.candidates import Ended
 from neardup.streaming.state import State
 
@@ -47,16 +48,8 @@ def decide(state: State, rows: list[dict[str, Any]]) -> Decided:
             live[row["pin_id"]] = row["ordinal"]
             signatures[row["ordinal"]] = row["signature"]
             adds.append(row)
-    return Decided(rows, adds, _stack(adds), _ended(state, ended))
-
-
-def _stack(adds: list[dict[str, Any]]) -> npt.NDArray[np.uint8]:
-    data = b"".join(row["signature"] for row in adds)
-    return (
-        np.frombuffer(data, np.uint8).reshape(len(adds), -1)
-        if adds
-        else np.empty((0, 128), np.uint8)
-    )
+    queries = stacked([row["signature"] for row in adds])
+    return Decided(rows, adds, queries, _ended(state, ended))
 
 
 def _ended(state: State, ended: dict[int, int]) -> Ended:

@@ -9,7 +9,7 @@ import numpy as np
 from neardup.clusters.evidence import Evidence
 from neardup.clusters.fold import Fold
 from neardup.clusters.ledger import fold_rows, generation_row
-from neardup.index.store import PinStore
+from neardup.index.store import PinStore, stacked
 from neardup.schemas.lake import Lake
 
 EVIDENCE = Evidence(((300 - np.arange(1025)) / 20).astype(np.float32), trusted=3.0)
@@ -123,8 +123,8 @@ def write_batch(lake: Lake, fold: Fold, store: PinStore, rows: list[dict[str, An
     """Commit a batch as the stream does: `pins`, then `clusters`."""
     added = [row for row in rows if row["kind"] == "add"]
     lake.append_rows("pins", rows)
-    signatures = np.frombuffer(b"".join(row["signature"] for row in added), np.uint8)
-    store.extend([row["pin_id"] for row in added], signatures.reshape(-1, 128))
+    signatures = stacked([row["signature"] for row in added])
+    store.extend([row["pin_id"] for row in added], signatures)
     changed = fold_rows(fold, rows, store)
     if len(changed):
         lake.append("clusters", changed)
