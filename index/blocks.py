@@ -1,21 +1,21 @@
 """The frame around every stored block of a segment.
 
-Layout, little-endian, 40 bytes before the body:
+Layout, little-endian, 48 bytes before the body:
 
 | bytes | what |
 |---|---|
 | 4 | magic ``ndup`` |
-| 4 | kind: ``sign``, ``pins`` or ``band`` |
+| 4 | kind: ``meta``, ``ords``, ``sign``, ``pins`` or ``band`` |
 | 2 | format version |
-| 2 | number of bands of the segment |
-| 2 | k, bits of a term |
 | 2 | number of the band, 0 for other kinds |
-| 4 | n, pins of the segment |
-| 8 | first ordinal of the segment |
+| 4 | version of the term plan, as in ``TermPlan.version`` |
+| 8 | first ordinal of the segment's range |
+| 8 | end ordinal of the range |
+| 4 | n, pins indexed |
 | 8 | bytes of the body |
-| 4 | CRC32 of the 36 bytes before it and the body |
+| 4 | CRC32 of the 44 bytes before it and the body |
 
-Format version 1 is the first.
+Format version 2: version 1 had neither plans nor ordinals.
 """
 
 import struct
@@ -24,30 +24,32 @@ from typing import NamedTuple
 
 from neardup.schemas.errors import SegmentError
 
-FORMAT_VERSION = 1
-SIGNATURES, IDS, BAND = b"sign", b"pins", b"band"
+FORMAT_VERSION = 2
+META, ORDINALS, SIGNATURES, IDS, BAND = b"meta", b"ords", b"sign", b"pins", b"band"
 
 _MAGIC = b"ndup"
-_HEADER = struct.Struct("<4s4sHHHHIqQ")
+_HEADER = struct.Struct("<4s4sHH4sqqIQ")
 _CHECKSUM = struct.Struct("<I")
 _OVERHEAD = _HEADER.size + _CHECKSUM.size
 
 
 class Place(NamedTuple):
-    """Where a block belongs: its kind, the segment's shape, and the number of the band."""
+    """Where a block belongs: its kind, its band, and the segment: plan, range, pins indexed."""
 
     kind: bytes
-    bands: int
-    k: int
     band: int
-    n: int
+    plan: str
     first: int
+    end: int
+    n: int
 
 
 def seal(place: Place, body: bytes) -> bytes:
     """The block: header, checksum, body."""
-    kind, bands, k, band, n, first = place
-    header = _HEADER.pack(_MAGIC, kind, FORMAT_VERSION, bands, k, band, n, first, len(body))
+    kind, band, plan, first, end, n = place
+    header = _HEADER.pack(
+        _MAGIC, kind, FORMAT_VERSION, band, bytes.fromhex(plan), first, end, n, len(body)
+    )
     return header + _CHECKSUM.pack(zlib.crc32(body, zlib.crc32(header))) + body
 
 
@@ -58,7 +60,7 @@ def unseal(payload: bytes, segment_id: str, block: str) -> tuple[Place, memoryvi
     """
     if len(payload) < _OVERHEAD:
         raise damaged(segment_id, block, f"it is cut off after {len(payload)} bytes")
-    magic, kind, version, bands, k, band, n, first, size = _HEADER.unpack_from(payload)
+    magic, kind, version, band, plan, first, end, n, size = _HEADER.unpack_from(payload)
     if magic != _MAGIC:
         raise damaged(segment_id, block, f"it begins with {magic!r} instead of {_MAGIC!r}")
     if version != FORMAT_VERSION:
@@ -74,7 +76,7 @@ def unseal(payload: bytes, segment_id: str, block: str) -> tuple[Place, memoryvi
     found = zlib.crc32(body, zlib.crc32(payload[: _HEADER.size]))
     if found != checksum:
         raise damaged(segment_id, block, f"its CRC32 is {found:08x} instead of {checksum:08x}")
-    return Place(kind, bands, k, band, n, first), body
+    return Place(kind, band, plan.hex(), first, end, n), body
 
 
 def damaged(segment_id: str, block: str, what: str) -> SegmentError:

@@ -18,12 +18,14 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
+import numpy.typing as npt
 
 from neardup.index.segment import Segment, decode_segment
+from neardup.index.terms import TermPlan
 from neardup.schemas.errors import EnvironmentProblem
 
-FORMAT_VERSION = 1
-ARRAYS = ("bits", "offsets", "postings", "signatures", "sorted_ids", "id_pins")
+FORMAT_VERSION = 2
+ARRAYS = ("ordinals", "offsets", "entries", "signatures", "sorted_ids", "id_ordinals")
 
 _META = "segment.json"
 _TEMPORARY = ".tmp-"
@@ -60,11 +62,10 @@ class SegmentCache:
             os.utime(self._directory / segment.segment_id)
 
     def _create(self, segment_id: str, blocks: Mapping[str, bytes]) -> Segment:
-        """Decode a segment, write its files aside, map them, and only then give them their name."""
-        decoded = decode_segment(segment_id, blocks)
+        """Decode a segment into files aside, map them, and only then give them their name."""
         temporary = self._temporary()
         try:
-            _write(decoded, temporary)
+            _write(segment_id, blocks, temporary)
             segment = self._map(temporary)
             if segment is None:
                 raise EnvironmentProblem(
@@ -96,7 +97,13 @@ class SegmentCache:
             if meta["format"] != FORMAT_VERSION:
                 return None
             arrays = {name: _map_array(directory, name, meta["bytes"][name]) for name in ARRAYS}
-            return Segment(segment_id=meta["segment_id"], first=meta["first"], **arrays)
+            return Segment(
+                segment_id=meta["segment_id"],
+                first=meta["first"],
+                end=meta["end"],
+                plan=TermPlan.from_json(meta["plan"]),
+                **arrays,
+            )
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -141,18 +148,29 @@ class SegmentCache:
         return Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=self._directory))
 
 
-def _write(segment: Segment, directory: Path) -> None:
+def _write(segment_id: str, blocks: Mapping[str, bytes], directory: Path) -> None:
+    """Decode into memory-mapped files, so that a large segment is never in memory as a whole."""
+
+    def allocate(name: str, shape: tuple[int, ...], dtype: Any) -> npt.NDArray[Any]:
+        if 0 in shape:  # nothing can be mapped
+            np.save(directory / f"{name}.npy", np.empty(shape, dtype), allow_pickle=False)
+            return np.empty(shape, dtype)
+        path = directory / f"{name}.npy"
+        return np.lib.format.open_memmap(path, "w+", dtype=dtype, shape=shape)
+
+    segment = decode_segment(segment_id, blocks, allocate)
     sizes = {}
     for name in ARRAYS:
         path = directory / f"{name}.npy"
-        with path.open("wb") as file:
-            np.save(file, getattr(segment, name), allow_pickle=False)
+        with path.open("rb+") as file:
             _sync(file)
         sizes[name] = path.stat().st_size
     meta = {
         "format": FORMAT_VERSION,
-        "segment_id": segment.segment_id,
+        "segment_id": segment_id,
         "first": segment.first,
+        "end": segment.end,
+        "plan": segment.plan.to_json(),
         "bytes": sizes,
     }
     with (directory / _META).open("w", encoding="utf-8") as file:

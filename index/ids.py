@@ -30,16 +30,16 @@ def sort_ids(hashes: UInt64) -> tuple[UInt64, npt.NDArray[np.uint32]]:
 
 
 def find_sorted(
-    sorted_hashes: UInt64, rows: npt.NDArray[np.uint32], hashes: UInt64
+    sorted_hashes: UInt64, ordinals: npt.NDArray[np.int64], hashes: UInt64
 ) -> npt.NDArray[np.int64]:
-    """The last row with each of ``hashes`` uint64 [q, 2], int64 [q]; -1 where there is none."""
+    """The last ordinal with each of ``hashes`` uint64 [q, 2], int64 [q]; -1 where there is none."""
     out = np.empty(len(hashes), np.int64)
-    _find(sorted_hashes, rows, np.ascontiguousarray(hashes), out)
+    _find(sorted_hashes, ordinals, np.ascontiguousarray(hashes), out)
     return out
 
 
 @numba.njit(cache=True, nogil=True)
-def _find(table, rows, hashes, out):  # type: ignore[no-untyped-def]
+def _find(table, ordinals, hashes, out):  # type: ignore[no-untyped-def]
     for i in range(len(hashes)):
         high, low = hashes[i, 0], hashes[i, 1]
         begin, end = 0, len(table)
@@ -50,4 +50,4 @@ def _find(table, rows, hashes, out):  # type: ignore[no-untyped-def]
             else:
                 begin = middle + 1
         found = begin > 0 and table[begin - 1, 0] == high and table[begin - 1, 1] == low
-        out[i] = np.int64(rows[begin - 1]) if found else -1
+        out[i] = ordinals[begin - 1] if found else -1

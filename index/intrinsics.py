@@ -1,4 +1,4 @@
-"""Two instructions that numba does not offer by itself."""
+"""Four instructions that numba does not offer by itself."""
 
 from typing import Any
 
@@ -33,3 +33,29 @@ def prefetch(_context: Any, array: Any, index: Any) -> Any:
         return context.get_dummy_value()
 
     return types.none(array, index), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def trailing_zeros(_context: Any, word: Any) -> Any:
+    """Zero bits below the lowest set bit of an integer; its width if none is set: LLVM's cttz."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return word(word), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def load_word(_context: Any, array: Any, index: Any) -> Any:
+    """The eight bytes of a uint8 array (1-D, contiguous) from ``index`` on, as one uint64.
+
+    Little-endian, at any address; the caller answers for ``index + 8 <= len(array)``.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        place = builder.gep(data, [arguments[1]])
+        word = builder.bitcast(place, ir.IntType(64).as_pointer())
+        return builder.load(word, align=1)
+
+    return types.uint64(array, index), generate

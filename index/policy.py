@@ -1,6 +1,6 @@
-"""When the memtable becomes segments, and which task searches which: pure functions."""
+"""When the memtable becomes segments, which segments merge, who searches which: pure functions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def flush_ranges(memtable_first: int, memtable_size: int, flush_pins: int) -> list[tuple[int, int]]:
@@ -35,3 +35,54 @@ def partition_segments(sizes: Sequence[int], parts: int) -> list[list[int]]:
         groups[least].append(number)
         load[least] += sizes[number]
     return [sorted(group) for group in groups]
+
+
+Span = tuple[int, int]
+"""A segment's range of ordinals: first, and one past the last."""
+
+FAN_OUT = 4
+
+
+def live_spans(spans: Iterable[Span]) -> list[Span]:
+    """The ranges that no other one covers, ascending: those that a merge replaced are left out."""
+    live: list[Span] = []
+    for first, end in sorted(set(spans), key=lambda span: (span[0], -span[1])):
+        if not live or end > live[-1][1]:
+            live.append((first, end))
+    return live
+
+
+def merge_spans(
+    spans: Sequence[Span], flush_pins: int, max_pins: int, fan_out: int = FAN_OUT
+) -> list[Span]:
+    """The ranges to merge now, ascending; each covers several whole segments of ``spans``.
+
+    ``spans`` are adjacent and ascending. As in a counter of base ``fan_out``: a range of
+    ``flush_pins * fan_out^i`` ordinals that begins at a multiple of its length is merged once
+    segments cover it. So a pin is written log(n / flush_pins) / log(fan_out) times, and there are
+    at most ``fan_out - 1`` segments of each size. No merged range is longer than ``max_pins``.
+    """
+    wanted: list[Span] = []
+    length = flush_pins * fan_out
+    while length <= max_pins:
+        for first in range(0, spans[-1][1] if spans else 0, length):
+            if _is_covered(spans, first, first + length):
+                wanted.append((first, first + length))
+        length *= fan_out
+    return [span for span in live_spans(wanted) if span not in spans]
+
+
+def _is_covered(spans: Sequence[Span], first: int, end: int) -> bool:
+    """Whether whole segments make up a range, none reaching over its borders."""
+    inside = [span for span in spans if span[0] >= first and span[1] <= end]
+    return bool(inside) and inside[0][0] == first and inside[-1][1] == end
+
+
+def wants_rewrite(held: int, gone: int, missing: int) -> bool:
+    """Whether a segment of ``held`` indexed pins is built again over the same range.
+
+    ``gone``: those of them that no longer answer; ``missing``: pins elected in its range since,
+    which wait in the memtable. A quarter of the segment, and 1,024 pins at least: a rewrite costs
+    as much as the whole segment, so no pin pays for more than four.
+    """
+    return gone + missing >= max(1024, (held + missing) // 4)

@@ -1,15 +1,17 @@
-"""A segment: a range of ordinals, immutable, with postings of every band, signatures and pin ids.
+"""A segment: the indexed pins of a range of ordinals, immutable, searchable by itself.
 
-Stored as named blocks: ``signatures``, ``ids`` and ``band-000``, ``band-001``, ... Document
-partitioned: all bands of a pin are in its segment, so overlaps are counted without a shuffle.
-The same range of the log and the same bands always give the same bytes.
+Stored as named blocks: ``meta``, ``ordinals``, ``signatures``, ``ids`` and ``band-000``,
+``band-001``, ... Document partitioned: all bands of a pin are in its segment, so overlaps are
+counted without a shuffle. The same pins and the same plan always give the same bytes.
 
-Body of ``signatures``: uint8 [n, 128]. Body of ``ids``: sorted hashes uint64 [n, 2] (two
-little-endian words), then the pin of each uint32 [n]. For ``band`` see ``index.postings``.
+Not every pin of the range is indexed (``index.exemplars``), but every live one can be found by its
+id. Bodies, little-endian: ``meta`` JSON with plan and directory bits; ``ordinals`` one varbyte list
+of ordinal minus first; ``signatures`` uint8 [n, 128]; ``ids`` the sorted hashes uint64 [m, 2], then
+ordinal minus first of each, uint32 [m]. For ``band-NNN`` see ``index.postings``.
 """
 
-import math
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,10 +22,16 @@ from neardup.index import blocks as frame
 from neardup.index import postings
 from neardup.index.ids import find_sorted, sort_ids
 from neardup.index.store import SIGNATURE_BYTES
-from neardup.index.terms import Bands
+from neardup.index.terms import TermPlan
+from neardup.index.varbyte import decode, encode
 from neardup.schemas.errors import SegmentError
 
-SMALLEST_K, LARGEST_K = 8, 13
+Int64 = npt.NDArray[np.int64]
+UInt64 = npt.NDArray[np.uint64]
+Signatures = npt.NDArray[np.uint8]
+Allocate = Callable[[str, tuple[int, ...], Any], npt.NDArray[Any]]
+
+_WORDS_AT_ONCE = 2**25  # band words in memory while packing or building: 256 MiB
 
 
 class SegmentBlocks(NamedTuple):
@@ -35,119 +43,165 @@ class SegmentBlocks(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """A decoded segment of n pins, L bands, terms of k bits and m postings a band.
+    """A decoded segment of n indexed pins and m ids; L bands with 2^d lists each.
 
-    ``bits`` int16 [L, k], ``offsets`` uint32 [L, 2^k + 1], ``postings`` uint16 or uint32 [L, m],
-    ``signatures`` uint8 [n, 128], ``sorted_ids`` uint64 [n, 2] with ``id_pins`` uint32 [n]. Pins
-    are numbered from 0; ``first`` is the ordinal of pin 0. Arrays may be memory-mapped, read-only.
+    ``ordinals`` int64 [n], ascending; ``offsets`` uint32 [L, 2^d + 1] and ``entries`` uint64 [L, n]
+    as in ``index.postings``; ``signatures`` uint8 [n, 128]; ``sorted_ids`` uint64 [m, 2] with
+    ``id_ordinals`` int64 [m]. The range is ``first`` to ``end - 1``. Arrays may be memory-mapped,
+    read-only. A pin costs 8 L + 4 L 2^d / n + 136 bytes, and 24 for its id.
     """
 
     segment_id: str
     first: int
-    bits: npt.NDArray[np.int16]
+    end: int
+    plan: TermPlan
+    ordinals: Int64
     offsets: npt.NDArray[np.uint32]
-    postings: npt.NDArray[Any]
-    signatures: npt.NDArray[np.uint8]
-    sorted_ids: npt.NDArray[np.uint64]
-    id_pins: npt.NDArray[np.uint32]
+    entries: UInt64
+    signatures: Signatures
+    sorted_ids: UInt64
+    id_ordinals: Int64
 
     @property
     def n(self) -> int:
-        return len(self.signatures)
+        return len(self.ordinals)
 
     @property
-    def k(self) -> int:
-        return int(self.bits.shape[1])
+    def directory_bits(self) -> int:
+        """d: the bits of a term by which its list is addressed."""
+        return int(self.offsets.shape[1] - 1).bit_length() - 1
 
-    def find_ids(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    def find_ids(self, hashes: UInt64) -> Int64:
         """The newest ordinal of each pin id, int64 [q]; -1 where it is not in this segment.
 
         ``hashes`` uint64 [q, 2] as from ``ids.id_hashes``.
         """
-        pins = find_sorted(self.sorted_ids, self.id_pins, hashes)
-        return np.where(pins < 0, -1, pins + self.first)
+        return find_sorted(self.sorted_ids, self.id_ordinals, hashes)
+
+    def signatures_of(self, ordinals: Int64) -> Signatures:
+        """Signatures uint8 [q, 128] of indexed pins, by ordinals int64 [q] that are all here."""
+        rows: Signatures = self.signatures[np.searchsorted(self.ordinals, ordinals)]
+        return rows
 
 
-def segment_id_of(first: int, end: int) -> str:
+def segment_id_of(first: int, end: int, plan: TermPlan) -> str:
     """The id of the segment of ordinals ``first`` to ``end - 1``: sorts by first ordinal."""
-    return f"{first:012d}-{end:012d}"
+    return f"{first:012d}-{end:012d}-{plan.version}"
 
 
-def k_for(n: int) -> int:
-    """Bits of a term for a segment of ``n`` pins: log2(n) - 2, within 8 and 13.
-
-    Balanced bits give n / 2^k, so about four, postings a list: fewer would read empty lists, more
-    would count pins that share a term by chance. 13 is the most for which 128 bands find .99 of
-    the links, averaged over the distances that links have (11 % of the bits at the median, 21 % at
-    the 90th percentile, 27 % at the 99th):
-
-    | k | recall over the links' distances | at 11 % | at 21 % | at 27 % |
-    |---|---|---|---|---|
-    | 8 | 1.0000 | 1.000 | 1.000 | 1.000 |
-    | 10 | .9998 | 1.000 | 1.000 | .996 |
-    | 12 | .9977 | 1.000 | 1.000 | .948 |
-    | 13 | .9946 | 1.000 | .998 | .884 |
-    | 14 | .9896 | 1.000 | .992 | .792 |
-    | 16 | .9724 | 1.000 | .949 | .566 |
-
-    The formula is ``terms.recall``.
-    """
-    return min(max(round(math.log2(max(n, 1))) - 2, SMALLEST_K), LARGEST_K)
+def range_of(segment_id: str) -> tuple[int, int]:
+    """First and end ordinal of a segment, from its id."""
+    first, end, _ = segment_id.split("-")
+    return int(first), int(end)
 
 
 def build_segment(
-    first_ordinal: int,
-    signatures: npt.NDArray[np.uint8],
-    id_hashes: npt.NDArray[np.uint64],
-    bands: Bands,
+    span: tuple[int, int],
+    ordinals: Int64,
+    signatures: Signatures,
+    id_hashes: UInt64,
+    id_ordinals: Int64,
+    plan: TermPlan,
 ) -> SegmentBlocks:
-    """The blocks of ordinals ``first_ordinal`` and on; row i is ordinal ``first_ordinal + i``.
+    """The blocks of the ordinals from ``span[0]`` to ``span[1] - 1``.
 
-    ``signatures`` uint8 [n, 128], ``id_hashes`` uint64 [n, 2]. Pins may share an id or a signature.
+    ``ordinals`` int64 [n] ascending and ``signatures`` uint8 [n, 128]: the pins to index.
+    ``id_hashes`` uint64 [m, 2] and ``id_ordinals`` int64 [m] ascending: the pins to find by id.
     """
-    n = len(signatures)
-    if signatures.shape != (n, SIGNATURE_BYTES) or id_hashes.shape != (n, 2):
+    first, end = span
+    n = len(ordinals)
+    _check(first, end, ordinals, id_ordinals)
+    if signatures.shape != (n, SIGNATURE_BYTES) or id_hashes.shape != (len(id_ordinals), 2):
         raise ValueError(
-            f"{signatures.shape} signatures and {id_hashes.shape} hashes: need "
-            f"[n, {SIGNATURE_BYTES}] and [n, 2]"
+            f"signatures {list(signatures.shape)} and id hashes {list(id_hashes.shape)} do not fit "
+            f"{n} ordinals and {len(id_ordinals)} ids"
         )
-    k = k_for(n)
-    place = frame.Place(frame.SIGNATURES, bands.count, k, 0, n, first_ordinal)
-    sorted_ids, id_pins = sort_ids(id_hashes)
-    ids = sorted_ids.astype("<u8").tobytes() + id_pins.astype("<u4").tobytes()
+    d = postings.directory_bits(n, plan.term_bits)
+    place = frame.Place(frame.META, 0, plan.version, first, end, n)
+    sorted_ids, rows = sort_ids(id_hashes)
+    ids = sorted_ids.astype("<u8").tobytes() + (id_ordinals[rows] - first).astype("<u4").tobytes()
+    meta = {"plan": plan.to_json(), "directory_bits": d, "ids": len(id_ordinals)}
     built = {
-        "signatures": frame.seal(place, signatures.tobytes()),
+        "meta": frame.seal(place, json.dumps(meta, sort_keys=True).encode()),
+        "ordinals": frame.seal(
+            place._replace(kind=frame.ORDINALS), encode(ordinals - first).tobytes()
+        ),
+        "signatures": frame.seal(place._replace(kind=frame.SIGNATURES), signatures.tobytes()),
         "ids": frame.seal(place._replace(kind=frame.IDS), ids),
     }
-    for band, terms in enumerate(bands.terms(signatures, k)):
-        body = postings.to_body(postings.build(terms, bands.bits[band, :k]))
+    for band, words in _words_by_band(plan, signatures):
+        body = postings.to_body(postings.build(words, plan.term_bits, d))
         built[band_block(band)] = frame.seal(place._replace(kind=frame.BAND, band=band), body)
-    return SegmentBlocks(segment_id_of(first_ordinal, first_ordinal + n), built)
+    return SegmentBlocks(segment_id_of(first, end, plan), built)
 
 
-def decode_segment(segment_id: str, blocks: Mapping[str, bytes]) -> Segment:
+def _check(first: int, end: int, ordinals: Int64, id_ordinals: Int64) -> None:
+    for name, column in (("ordinals", ordinals), ("id_ordinals", id_ordinals)):
+        if len(column) and not (first <= column[0] and column[-1] < end):
+            raise ValueError(f"{name} {column[0]}..{column[-1]} are not within {first}..{end - 1}")
+        if (np.diff(column) <= 0).any():
+            raise ValueError(f"{name} must ascend")
+    if len(ordinals) > postings.MAX_PINS or end - first > 2**32:
+        raise ValueError(
+            f"{len(ordinals)} pins of {end - first} ordinals; a segment takes at most "
+            f"{postings.MAX_PINS} pins of 2^32 ordinals"
+        )
+
+
+def _words_by_band(plan: TermPlan, signatures: Signatures) -> Any:
+    """(band, its words uint64 [n]) for all bands, some at a time."""
+    at_once = max(1, _WORDS_AT_ONCE // max(len(signatures), 1))
+    for begin in range(0, plan.bands, at_once):
+        chunk = plan.words(signatures, slice(begin, begin + at_once))
+        yield from enumerate(chunk, begin)
+
+
+def decode_segment(
+    segment_id: str,
+    blocks: Mapping[str, bytes],
+    allocate: Allocate = lambda name, shape, dtype: np.empty(shape, dtype),
+) -> Segment:
     """Decode the blocks of a segment into arrays, checking each checksum.
 
-    Raises SegmentError, naming the segment and the block, if one is missing or damaged.
+    ``allocate(name, shape, dtype)`` gives the arrays to fill. Raises SegmentError, naming the
+    segment and the block, if one is missing or damaged.
     """
-    signatures = _Opened(segment_id, blocks, "signatures")
-    shape = signatures.place
-    if segment_id != segment_id_of(shape.first, shape.first + shape.n):
-        raise signatures.damaged(f"it is of {shape.n} pins from ordinal {shape.first}")
-    pins = signatures.array(shape._replace(kind=frame.SIGNATURES), shape.n * SIGNATURE_BYTES)
-    ids = _Opened(segment_id, blocks, "ids")
-    hashes = 16 * shape.n
-    rows = ids.array(shape._replace(kind=frame.IDS), hashes + 4 * shape.n)
-    bands = [_band(segment_id, blocks, shape, band) for band in range(shape.bands)]
+    meta = _Opened(segment_id, blocks, "meta")
+    plan, d, m = meta.meta()
+    place = meta.place
+    first, n = place.first, place.n
+
+    def filled(name: str, values: npt.NDArray[Any], dtype: Any) -> npt.NDArray[Any]:
+        out = allocate(name, values.shape, np.dtype(dtype))
+        out[...] = values
+        return out
+
+    ordinals = _Opened(segment_id, blocks, "ordinals").list(place._replace(kind=frame.ORDINALS))
+    raw = _Opened(segment_id, blocks, "signatures").array(
+        place._replace(kind=frame.SIGNATURES), n * SIGNATURE_BYTES
+    )
+    signatures = filled("signatures", raw.reshape(n, SIGNATURE_BYTES), np.uint8)
+    ids = _Opened(segment_id, blocks, "ids").array(place._replace(kind=frame.IDS), 20 * m)
+    offsets = allocate("offsets", (plan.bands, (1 << d) + 1), np.dtype(np.uint32))
+    entries = allocate("entries", (plan.bands, n), np.dtype(np.uint64))
+    for band, words in _words_by_band(plan, signatures):
+        opened = _Opened(segment_id, blocks, band_block(band))
+        decoded = opened.postings(place._replace(kind=frame.BAND, band=band), d)
+        offsets[band] = decoded.offsets
+        postings.pack(decoded, words, plan.term_bits, d, entries[band])
     return Segment(
         segment_id=segment_id,
-        first=shape.first,
-        bits=np.stack([band.bits for band in bands]),
-        offsets=np.stack([band.offsets for band in bands]),
-        postings=np.stack([band.pins for band in bands]),
-        signatures=pins.reshape(-1, SIGNATURE_BYTES),
-        sorted_ids=rows[:hashes].view("<u8").reshape(-1, 2),
-        id_pins=rows[hashes:].view("<u4"),
+        first=first,
+        end=place.end,
+        plan=plan,
+        ordinals=filled("ordinals", ordinals.astype(np.int64) + first, np.int64),
+        offsets=offsets,
+        entries=entries,
+        signatures=signatures,
+        sorted_ids=filled("sorted_ids", ids[: 16 * m].view("<u8").reshape(m, 2), np.uint64),
+        id_ordinals=filled(
+            "id_ordinals", ids[16 * m :].view("<u4").astype(np.int64) + first, np.int64
+        ),
     )
 
 
@@ -168,6 +222,23 @@ class _Opened:
     def damaged(self, what: str) -> SegmentError:
         return frame.damaged(self._segment_id, self._name, what)
 
+    def meta(self) -> tuple[TermPlan, int, int]:
+        """Plan, directory bits and number of ids, if they and the frame agree with the id."""
+        try:
+            meta = json.loads(bytes(self._body))
+            plan = TermPlan.from_json(meta["plan"])
+            d, m = int(meta["directory_bits"]), int(meta["ids"])
+        except (ValueError, TypeError, KeyError) as problem:
+            raise self.damaged(f"its body is no meta data ({problem})") from problem
+        place = self.place
+        if place.kind != frame.META or place.plan != plan.version:
+            raise self.damaged(f"it says {place} instead of plan {plan.version}")
+        if self._segment_id != segment_id_of(place.first, place.end, plan):
+            raise self.damaged(f"it is of {place.first}..{place.end - 1}, plan {plan.version}")
+        if not max(plan.term_bits - postings.REST_BITS, 1) <= d <= plan.term_bits:
+            raise self.damaged(f"{d} directory bits do not fit terms of {plan.term_bits} bits")
+        return plan, d, m
+
     def check(self, expected: frame.Place) -> memoryview:
         """The body, if the block belongs where it was found."""
         if self.place != expected:
@@ -175,19 +246,24 @@ class _Opened:
         return self._body
 
     def array(self, expected: frame.Place, size: int) -> npt.NDArray[np.uint8]:
-        """The body as uint8 [size], a copy."""
+        """The body as uint8 [size]."""
         body = self.check(expected)
         if len(body) != size:
             raise self.damaged(f"its body has {len(body)} bytes instead of {size}")
-        return np.frombuffer(body, np.uint8).copy()
+        return np.frombuffer(body, np.uint8)
 
+    def list(self, expected: frame.Place) -> npt.NDArray[np.uint32]:
+        """The body as one varbyte list of n values below the length of the range."""
+        data = np.frombuffer(self.check(expected), np.uint8)
+        whole = np.array([0, expected.n], np.uint32)
+        try:
+            return decode(data, whole, max(expected.end - expected.first - 1, 0))
+        except ValueError as problem:
+            raise self.damaged(str(problem)) from problem
 
-def _band(
-    segment_id: str, blocks: Mapping[str, bytes], shape: frame.Place, band: int
-) -> postings.Postings:
-    opened = _Opened(segment_id, blocks, band_block(band))
-    body = opened.check(shape._replace(kind=frame.BAND, band=band))
-    try:
-        return postings.from_body(body, shape.k, shape.n)
-    except ValueError as problem:
-        raise opened.damaged(str(problem)) from problem
+    def postings(self, expected: frame.Place, d: int) -> postings.Postings:
+        """The body as postings of n pins."""
+        try:
+            return postings.from_body(self.check(expected), d, expected.n)
+        except ValueError as problem:
+            raise self.damaged(str(problem)) from problem

@@ -5,20 +5,36 @@ the lowest first, one to a byte; the high bit of a byte says that another follow
 below 128 takes one byte, any uint32 at most five. Many lists stand one after another without a
 mark: ``offsets`` say how long each is. Survey: Zobel and Moffat 2006, "Inverted files for text
 search engines", section 8.
+
+Decoding looks at eight bytes at a time. Where they are four gaps of two bytes, as most gaps of long
+posting lists are, all four are decoded at once; else the end of the next gap is found by a count of
+trailing zeros. Neither has a branch that depends on the length of a gap.
 """
 
+import sys
 from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
+from neardup.index.intrinsics import load_word, trailing_zeros
+
+assert sys.byteorder == "little", "eight bytes are read as one little-endian word"
+
+_WORD = 8
+_MOST_BYTES = 5
 _TRUNCATED, _OVERLONG, _BEYOND = -1, -2, -3
 _DAMAGE = {
     _TRUNCATED: "the data ends inside a list",
     _OVERLONG: "a gap takes more than five bytes",
     _BEYOND: "a value is beyond the limit",
 }
+
+_MARKS = np.uint64(0x8080808080808080)
+_FOUR_PAIRS = np.uint64(0x0080008000800080)  # of eight bytes, every second one ends a gap
+_LOW = np.uint64(0x007F007F007F007F)
+_HIGH = np.uint64(0x3F803F803F803F80)
 
 
 def encode(
@@ -30,7 +46,7 @@ def encode(
     Raises ValueError if they do not.
     """
     lists = _lists(values, offsets)
-    out = np.empty(5 * len(values), np.uint8)
+    out = np.empty(_MOST_BYTES * len(values), np.uint8)
     size = _encode(np.ascontiguousarray(values, np.uint32), lists, out)
     if size < 0:
         raise ValueError("values must ascend within each list")
@@ -41,17 +57,18 @@ def decode(
     data: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.uint32],
     limit: int = 2**32 - 1,
-    dtype: npt.DTypeLike = np.uint32,
-) -> npt.NDArray[Any]:
-    """The values [offsets[-1]] that ``encode`` was given, as ``dtype``.
+) -> npt.NDArray[np.uint32]:
+    """The values uint32 [offsets[-1]] that ``encode`` was given.
 
     Raises ValueError if the data is damaged: it ends too early or too late, or holds a value above
-    ``limit``. Nothing outside ``data`` is ever read.
+    ``limit``. Nothing outside ``data`` is ever used.
     """
-    out = np.empty(int(offsets[-1]), dtype)
-    size = _decode(data, offsets, np.uint64(limit), out)
-    if size < 0:
-        raise ValueError(_DAMAGE[size])
+    out = np.empty(int(offsets[-1]), np.uint32)
+    padded = np.concatenate([data, np.zeros(_WORD, np.uint8)])
+    size = _gaps(padded, len(data), out)
+    fault = size if size < 0 else _sums(offsets, np.uint64(limit), out)
+    if fault < 0:
+        raise ValueError(_DAMAGE[fault])
     if size != len(data):
         raise ValueError(f"{len(data) - size} bytes follow the last list")
     return out
@@ -87,24 +104,51 @@ def _encode(values, offsets, out):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _decode(data, offsets, limit, out):  # type: ignore[no-untyped-def]
-    at = 0
+def _gaps(data, size, out):  # type: ignore[no-untyped-def]
+    """Fill ``out`` with gaps; the bytes used, or what is wrong. ``data`` has 8 bytes to spare."""
+    at = i = 0
+    n = len(out)
+    while i < n:
+        if at >= size:
+            return _TRUNCATED
+        word = load_word(data, at)
+        ends = ~word & _MARKS
+        if (word & _MARKS) == _FOUR_PAIRS and i + 4 <= n and at + _WORD <= size:
+            four = (word & _LOW) | ((word >> np.uint64(1)) & _HIGH)
+            out[i] = np.uint32(four & np.uint64(0xFFFF))
+            out[i + 1] = np.uint32((four >> np.uint64(16)) & np.uint64(0xFFFF))
+            out[i + 2] = np.uint32((four >> np.uint64(32)) & np.uint64(0xFFFF))
+            out[i + 3] = np.uint32(four >> np.uint64(48))
+            i += 4
+            at += _WORD
+            continue
+        length = np.int64((trailing_zeros(ends) + np.uint64(1)) >> np.uint64(3))
+        if length > _MOST_BYTES:
+            return _OVERLONG
+        at += length
+        if at > size:
+            return _TRUNCATED
+        word &= ends ^ (ends - np.uint64(1))
+        gap = word & np.uint64(0x7F)
+        gap |= (word >> np.uint64(1)) & np.uint64(0x3F80)
+        gap |= (word >> np.uint64(2)) & np.uint64(0x1FC000)
+        gap |= (word >> np.uint64(3)) & np.uint64(0xFE00000)
+        gap |= (word >> np.uint64(4)) & np.uint64(0x7F0000000)
+        if gap > np.uint64(0xFFFFFFFF):
+            return _BEYOND
+        out[i] = np.uint32(gap)
+        i += 1
+    return at
+
+
+@numba.njit(cache=True, nogil=True)
+def _sums(offsets, limit, out):  # type: ignore[no-untyped-def]
+    """Gaps to values, in place; 0, or _BEYOND."""
     for t in range(len(offsets) - 1):
         value = np.uint64(0)
         for i in range(offsets[t], offsets[t + 1]):
-            shift = np.uint64(0)
-            while True:
-                if at == len(data):
-                    return _TRUNCATED
-                if shift > 28:
-                    return _OVERLONG
-                byte = np.uint64(data[at])
-                at += 1
-                value += (byte & np.uint64(127)) << shift
-                if byte < 128:
-                    break
-                shift += np.uint64(7)
-            if value > limit:
-                return _BEYOND
-            out[i] = value
-    return at
+            value += np.uint64(out[i])
+            out[i] = np.uint32(value)
+        if value > limit:
+            return _BEYOND
+    return 0
