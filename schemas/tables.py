@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MICROSECONDS = pa.timestamp("us", tz="UTC")
 
 
@@ -62,6 +62,11 @@ PINS = TableSpec(
                 "older live pins that match: ordinal, shared terms, differing bits, log-odds",
             ),
             _column("model", pa.string(), "version of the classifier that scored the links"),
+            _column(
+                "exemplar",
+                pa.int64(),
+                "nearest indexed pin, if it answers for this one in searches; null: indexed itself",
+            ),
             _required("batch_seq", pa.int64(), "number of the micro-batch, from 0, without gaps"),
             *_POSITION,
             _required("event_time", MICROSECONDS, "created_at; for a delete, Kafka's time"),
