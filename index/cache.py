@@ -162,8 +162,8 @@ def _write(segment_id: str, blocks: Mapping[str, bytes], directory: Path) -> Non
     sizes = {}
     for name in ARRAYS:
         path = directory / f"{name}.npy"
-        with path.open("rb+") as file:
-            _sync(file)
+        with path.open("rb+") as array:
+            _sync(array)
         sizes[name] = path.stat().st_size
     meta = {
         "format": FORMAT_VERSION,

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from neardup.index.hamming import WORDS, grown, row_distance, words
 from neardup.index.intrinsics import popcount, prefetch
-from neardup.index.postings import LONG_LIST, PIN_BITS, REST_BITS, rest_and_tail
+from neardup.index.postings import LONG_LIST, PIN_BITS, rest_and_tail
 from neardup.index.segment import Segment
 from neardup.index.terms import TAIL_BITS
 

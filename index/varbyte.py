@@ -66,7 +66,7 @@ def decode(
     out = np.empty(int(offsets[-1]), np.uint32)
     padded = np.concatenate([data, np.zeros(_WORD, np.uint8)])
     size = _gaps(padded, len(data), out)
-    fault = size if size < 0 else _sums(offsets, np.uint64(limit), out)
+    fault = int(size if size < 0 else _sums(offsets, np.uint64(limit), out))
     if fault < 0:
         raise ValueError(_DAMAGE[fault])
     if size != len(data):

@@ -8,7 +8,7 @@ import pytest
 
 from neardup.index.ids import id_hashes
 from neardup.index.segment import SegmentBlocks, build_segment
-from neardup.index.terms import Bands
+from neardup.index.terms import TermPlan
 
 Signatures = npt.NDArray[np.uint8]
 
@@ -18,7 +18,9 @@ class MakeSignatures(Protocol):
 
 
 class MakeSegment(Protocol):
-    def __call__(self, signatures: Signatures, first: int = 0) -> SegmentBlocks: ...
+    def __call__(
+        self, signatures: Signatures, first: int = 0, plan: TermPlan = ...
+    ) -> SegmentBlocks: ...
 
 
 @pytest.fixture(scope="session")
@@ -37,10 +39,12 @@ def make_signatures() -> MakeSignatures:
 
 @pytest.fixture(scope="session")
 def make_segment() -> MakeSegment:
-    """A segment of pins ``pin-0``, ``pin-1``, ... with the default bands."""
+    """A segment of pins ``pin-0``, ``pin-1``, ..., one to each ordinal from ``first`` on."""
 
-    def make(signatures: Signatures, first: int = 0) -> SegmentBlocks:
+    def make(signatures: Signatures, first: int = 0, plan: TermPlan | None = None) -> SegmentBlocks:
+        ordinals = np.arange(first, first + len(signatures))
         ids = id_hashes([f"pin-{row}" for row in range(len(signatures))])
-        return build_segment(first, signatures, ids, Bands())
+        span = (first, first + len(signatures))
+        return build_segment(span, ordinals, signatures, ids, ordinals, plan or TermPlan())
 
     return make

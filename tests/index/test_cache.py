@@ -81,10 +81,10 @@ def test_half_written_directories_are_ignored_and_swept_when_old(tmp_path, built
     segment_id, blocks = built
     for name in (".tmp-young", ".tmp-old"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "bits.npy").write_bytes(b"half")
+        (tmp_path / name / "offsets.npy").write_bytes(b"half")
     os.utime(tmp_path / ".tmp-old", (0, 0))
     (tmp_path / segment_id).mkdir()
-    (tmp_path / segment_id / "bits.npy").write_bytes(b"half")
+    (tmp_path / segment_id / "offsets.npy").write_bytes(b"half")
     assert SegmentCache(tmp_path, 10**9).open(segment_id, lambda: blocks).n == 300
     assert sorted(path.name for path in tmp_path.iterdir()) == [".tmp-young", segment_id]
 
@@ -147,7 +147,7 @@ for _ in range(150):
     segment_id = names[rng.integers(len(names))]
     segment = cache.open(segment_id, lambda: blocks[segment_id])
     assert segment.signatures.sum() == int(
-        np.frombuffer(blocks[segment_id]["signatures"], np.uint8)[40:].sum()
+        np.frombuffer(blocks[segment_id]["signatures"], np.uint8)[48:].sum()
     )
 """
 

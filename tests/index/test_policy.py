@@ -2,7 +2,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neardup.index.policy import flush_ranges, partition_segments
+from neardup.index.policy import (
+    flush_ranges,
+    live_spans,
+    merge_spans,
+    partition_segments,
+    wants_rewrite,
+)
 
 
 @pytest.mark.parametrize(
@@ -64,3 +70,69 @@ def test_nonsense_is_refused():
         flush_ranges(0, 1, 0)
     with pytest.raises(ValueError, match="0 parts"):
         partition_segments([1], 0)
+
+
+@pytest.mark.parametrize(
+    ("spans", "expected"),
+    [
+        ([], []),
+        ([(0, 10), (10, 20)], [(0, 10), (10, 20)]),
+        ([(10, 20), (0, 10), (0, 20), (20, 30)], [(0, 20), (20, 30)]),
+        ([(0, 20), (0, 20), (5, 20), (0, 5)], [(0, 20)]),
+    ],
+)
+def test_live_spans(spans, expected):
+    assert live_spans(spans) == expected
+
+
+def spans_of(*borders):
+    return list(zip(borders, borders[1:], strict=False))
+
+
+@pytest.mark.parametrize(
+    ("borders", "expected"),
+    [
+        ([0], []),
+        ([0, 10, 20, 30], []),
+        ([0, 10, 20, 30, 40], [(0, 40)]),
+        ([0, 40, 50, 60, 70, 80, 90], [(40, 80)]),
+        ([0, 40, 80, 120, 160], [(0, 160)]),
+        ([0, 40, 80, 120, 130, 140, 150, 160], [(0, 160)]),  # the larger covers the smaller
+        ([0, 160, 320, 480, 640], []),  # 640 would be longer than max_pins
+        ([0, 7, 14, 40], [(0, 40)]),  # flush_pins was 7 before
+        ([0, 35, 45, 80], []),  # one reaches over a border: never
+    ],
+)
+def test_merge_spans(borders, expected):
+    assert merge_spans(spans_of(*borders), 10, 639) == expected
+
+
+@given(st.integers(1, 300))
+def test_merging_as_a_counter(flushes):
+    """Few segments, each pin written rarely, every ordinal in exactly one segment."""
+    spans, written = [], 0
+    for number in range(flushes):
+        spans.append((10 * number, 10 * number + 10))
+        written += 10
+        while merges := merge_spans(spans, 10, 10**6):
+            spans = live_spans(spans + merges)
+            written += sum(end - first for first, end in merges)
+    assert [first for first, _ in spans] == [0, *(end for _, end in spans[:-1])]
+    assert spans[-1][1] == 10 * flushes
+    levels = len(f"{flushes:b}") // 2 + 1
+    assert len(spans) <= 3 * levels and written <= 10 * flushes * levels
+
+
+@pytest.mark.parametrize(
+    ("held", "gone", "missing", "expected"),
+    [
+        (100, 100, 0, False),
+        (4096, 1023, 0, False),
+        (4096, 1024, 0, True),
+        (4096, 600, 600, True),
+        (10**6, 200_000, 0, False),
+        (10**6, 200_000, 80_000, True),
+    ],
+)
+def test_wants_rewrite(held, gone, missing, expected):
+    assert wants_rewrite(held, gone, missing) is expected

@@ -1,12 +1,16 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neardup.index.hamming import pairs_within
-from neardup.index.search import overlap, search
-from neardup.index.segment import decode_segment, k_for
-from neardup.index.terms import Bands
+from neardup.index.ids import id_hashes
+from neardup.index.postings import LONG_LIST
+from neardup.index.search import search
+from neardup.index.segment import build_segment, decode_segment
+from neardup.index.terms import TermPlan, matches
 
 SIZES = [0, 1, 2, 255, 256, 257, 4096]
 
@@ -15,61 +19,92 @@ def rows(columns):
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-def oracle(queries, signatures, first, radius, min_overlap):
-    """Every pair in the radius by brute force, kept if it shares enough terms."""
+def oracle(plan, queries, signatures, ordinals, radius):
+    """Every pair in the radius by brute force, kept if it matches in enough bands."""
     query, pin, hamming = pairs_within(queries, signatures, radius)
-    shared = overlap(queries[query], signatures[pin], Bands(), k_for(len(signatures)))
-    keep = shared >= max(min_overlap, 1)
-    return rows((query[keep], pin[keep].astype(np.int64) + first, shared[keep], hamming[keep]))
+    shared = matches(plan, queries[query], signatures[pin])
+    keep = shared >= plan.min_overlap
+    return rows((query[keep], ordinals[pin[keep]], shared[keep], hamming[keep]))
+
+
+def segment_of(signatures, ordinals, plan, span=None):
+    ids = id_hashes([str(ordinal) for ordinal in ordinals])
+    span = span or (int(min(ordinals, default=0)), int(max(ordinals, default=-1)) + 1)
+    return decode_segment(*build_segment(span, ordinals, signatures, ids, ordinals, plan))
 
 
 @pytest.mark.parametrize("n", SIZES)
 @pytest.mark.parametrize("ones", [0.5, 0.85])
-def test_search_is_brute_force_over_pairs_that_share_a_term(make_signatures, make_segment, n, ones):
-    signatures = make_signatures(n, n + 1, ones)
-    segment = decode_segment(*make_segment(signatures, first=10**10))
+def test_search_is_brute_force_over_pairs_that_match(make_signatures, n, ones):
+    plan, signatures = TermPlan(bands=48), make_signatures(n, n + 1, ones)
+    ordinals = 10**10 + 3 * np.arange(n)
+    segment = segment_of(signatures, ordinals, plan)
     near = signatures[:30].copy()
     near[:, :3] ^= 0x5A
     queries = np.concatenate([near, make_signatures(10, 9, ones)])
     for radius in (0, 300, 512):
         found = search(segment, queries, radius)
-        assert rows(found.candidates) == oracle(queries, signatures, 10**10, radius, 1)
-        assert found.work.postings >= found.work.touched >= len(found.candidates.query)
+        assert rows(found.candidates) == oracle(plan, queries, signatures, ordinals, radius)
+        assert found.work.entries >= found.work.counted >= found.work.compared
+        assert found.work.compared >= len(found.candidates.query)
 
 
-@settings(deadline=None, max_examples=15)
+@pytest.mark.parametrize("n", [65_535, 65_536, 65_537])
+def test_search_of_larger_segments(make_signatures, n):
+    plan = TermPlan(bands=8)
+    rng = np.random.default_rng(n)
+    signatures = rng.integers(0, 256, (n, 128), np.uint8)
+    queries = signatures[-20:] ^ np.packbits(rng.random((20, 1024)) < 0.05, axis=1)
+    segment = segment_of(signatures, np.arange(n), plan)
+    found = search(segment, queries, 300)
+    assert rows(found.candidates) == oracle(plan, queries, signatures, np.arange(n), 300)
+    assert len(found.candidates.query) >= 15
+
+
+@settings(deadline=None, max_examples=40)
 @given(
+    plan=st.builds(
+        TermPlan,
+        bands=st.just(24),
+        term_bits=st.integers(1, 24),
+        flips=st.integers(0, 1),
+        tail_flips=st.integers(0, 32),
+        min_overlap=st.integers(1, 24),
+    ),
     n=st.integers(0, 400),
     q=st.integers(0, 40),
-    min_overlap=st.integers(0, 128),
     ones=st.sampled_from([0.02, 0.5, 0.8, 1.0]),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_search_with_any_minimum_overlap(
-    make_signatures, make_segment, n, q, min_overlap, ones, seed
-):
+def test_search_with_any_plan(make_signatures, plan, n, q, ones, seed):
     signatures = make_signatures(n, seed, ones)
-    queries = np.concatenate([signatures, make_signatures(q, seed + 1, ones)])[-q:] if q else None
-    queries = make_signatures(0, 0) if queries is None else queries
-    segment = decode_segment(*make_segment(signatures, first=5))
-    found = search(segment, queries, 330, min_overlap)
-    assert rows(found.candidates) == oracle(queries, signatures, 5, 330, min_overlap)
+    queries = np.concatenate([signatures, make_signatures(q, seed + 1, ones)])[n : n + q]
+    queries[::2] = signatures[: len(queries[::2])] if n >= q else queries[::2]
+    ordinals = np.arange(5, 5 + n)
+    segment = segment_of(signatures, ordinals, plan, (0, 500))
+    found = search(segment, queries, 330, plan.words(queries))
+    assert rows(found.candidates) == oracle(plan, queries, signatures, ordinals, 330)
 
 
-@settings(deadline=None, max_examples=20)
-@given(k=st.integers(1, 24), flips=st.floats(0, 0.3), seed=st.integers(0, 2**32 - 1))
-def test_overlap_counts_equal_terms(make_signatures, k, flips, seed):
-    left = make_signatures(30, seed)
-    noise = np.random.default_rng(seed).random((30, 1024)) < flips
-    right = left ^ np.packbits(noise, axis=1)
-    bands = Bands()
-    equal = bands.terms(left, k) == bands.terms(right, k)
-    assert overlap(left, right, bands, k).tolist() == equal.sum(axis=0).tolist()
-
-
-def test_overlap_wants_pairs(make_signatures):
-    with pytest.raises(ValueError, match="on the left"):
-        overlap(make_signatures(2, 1), make_signatures(3, 1), Bands(), 8)
+@settings(deadline=None, max_examples=25)
+@given(
+    cuts=st.lists(st.integers(1, 399), max_size=8),
+    merged=st.lists(st.booleans(), min_size=10, max_size=10),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_any_history_of_flushes_and_merges_finds_the_same(make_signatures, cuts, merged, seed):
+    """However the log is cut into segments, and whichever neighbours were merged."""
+    plan, signatures = TermPlan(bands=16), make_signatures(400, seed)
+    queries = signatures[::7] ^ np.uint8(1)
+    borders = [0, *sorted(set(cuts)), 400]
+    kept = [0, *(b for b, gone in zip(borders[1:-1], merged, strict=False) if not gone), 400]
+    found = []
+    for first, end in itertools.pairwise(kept):
+        ordinals = np.arange(first, end)
+        segment = segment_of(signatures[first:end], ordinals, plan)
+        found += rows(search(segment, queries, 330).candidates)
+    whole = search(segment_of(signatures, np.arange(400), plan), queries, 330)
+    assert sorted(found) == rows(whole.candidates)
 
 
 def test_equal_pictures_all_find_each_other(make_segment):
@@ -77,8 +112,33 @@ def test_equal_pictures_all_find_each_other(make_segment):
     segment = decode_segment(*make_segment(signatures))
     found = search(segment, signatures[:4], 0)
     assert len(found.candidates.query) == 4 * 300
-    assert set(found.candidates.overlap.tolist()) == {128}
-    assert found.work == (4 * 300 * 128, 4 * 300, 4 * 300)
+    assert set(found.candidates.overlap.tolist()) == {64}
+    assert found.work.counted == found.work.compared == 4 * 300
+
+
+def test_a_long_list_costs_no_more_than_its_bound():
+    """100,000 pins that share all terms: bits that are constant, and two thirds of them random."""
+    rng = np.random.default_rng(6)
+    n, plan = 100_000, TermPlan(bands=4, term_bits=8, flips=1, tail_flips=32)
+    signatures = rng.integers(0, 256, (n, 128), np.uint8)
+    for band in plan.positions:
+        for bit in band[:8]:
+            signatures[:, bit // 8] &= np.uint8(0xFF ^ (128 >> (bit % 8)))
+    segment = segment_of(signatures, np.arange(n), plan)
+    queries = signatures[rng.integers(0, n, 50)]
+    found = search(segment, queries, 100)
+    assert found.work.entries <= 50 * 4 * LONG_LIST
+    hits = rows(found.candidates)
+    assert len({query for query, *_ in hits}) == 50, "each query finds itself, by more bits"
+
+
+def test_copies_beyond_all_bits_still_answer():
+    """More equal pins than a list may hold: the oldest answer, nothing else is read."""
+    n = LONG_LIST + 1000
+    signatures = np.full((n, 128), 77, np.uint8)
+    segment = segment_of(signatures, np.arange(n), TermPlan(bands=2))
+    found = search(segment, signatures[:3], 10)
+    assert found.candidates.ordinal.tolist() == 3 * list(range(LONG_LIST))
 
 
 def test_recall_over_the_distances_links_have(make_segment):

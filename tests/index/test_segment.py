@@ -5,63 +5,96 @@ from hypothesis import strategies as st
 
 from neardup.index import postings
 from neardup.index.ids import id_hashes
-from neardup.index.segment import build_segment, decode_segment, k_for
-from neardup.index.terms import Bands
+from neardup.index.segment import build_segment, decode_segment, range_of
+from neardup.index.terms import TermPlan
 from neardup.schemas.errors import SegmentError
 
-ONE_OF_EACH_KIND = ["signatures", "ids", "band-000", "band-127"]
+ONE_OF_EACH_KIND = ["meta", "ordinals", "signatures", "ids", "band-000", "band-063"]
 
 
 @settings(deadline=None, max_examples=40)
-@given(n=st.integers(0, 300), k=st.integers(1, 12), seed=st.integers(0, 2**32 - 1))
-def test_postings_of_a_band(n, k, seed):
+@given(
+    n=st.integers(0, 300),
+    term_bits=st.integers(1, 16),
+    fewer=st.integers(0, 8),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_postings_of_a_band(n, term_bits, fewer, seed):
     rng = np.random.default_rng(seed)
-    terms = (rng.random(n) ** 3 * 2**k).astype(np.uint32)
-    bits = np.arange(k, dtype=np.int16)
-    built = postings.build(terms, bits)
-    for term in range(2**k):
-        pins = built.pins[built.offsets[term] : built.offsets[term + 1]]
-        assert pins.tolist() == np.flatnonzero(terms == term).tolist()
-    decoded = postings.from_body(memoryview(postings.to_body(built)), k, n)
+    d = max(1, term_bits - fewer)
+    terms = (rng.random(n) ** 3 * 2**term_bits).astype(np.uint64)
+    words = terms << np.uint64(32) | rng.integers(0, 2**32, n, np.uint64)
+    built = postings.build(words, term_bits, d)
+    decoded = postings.from_body(memoryview(postings.to_body(built)), d, n)
+    entries = np.empty(n, np.uint64)
+    postings.pack(built, words, term_bits, d, entries)
+    for prefix in range(2**d):
+        span = slice(built.offsets[prefix], built.offsets[prefix + 1])
+        pins = np.flatnonzero(terms >> np.uint64(term_bits - d) == prefix)
+        assert built.pins[span].tolist() == pins.tolist()
+        rest = terms[pins].tolist()
+        for entry, pin, term in zip(entries[span].tolist(), pins.tolist(), rest, strict=True):
+            assert entry & (2**24 - 1) == pin
+            assert entry >> 24 & (2**32 - 1) == int(words[pin]) & (2**32 - 1)
+            assert entry >> 56 == term & (2 ** (term_bits - d) - 1)
     for before, after in zip(built, decoded, strict=True):
         assert before.dtype == after.dtype and (before == after).all()
 
 
-@pytest.mark.parametrize("n", [65_535, 65_536, 65_537])
-def test_pin_numbers_are_as_narrow_as_they_can_be(n):
-    rng = np.random.default_rng(n)
-    terms = rng.integers(0, 2**13, n).astype(np.uint32)
-    built = postings.build(terms, np.arange(13, dtype=np.int16))
-    decoded = postings.from_body(memoryview(postings.to_body(built)), 13, n)
-    assert decoded.pins.dtype == (np.uint16 if n <= 65_536 else np.uint32)
-    assert (np.sort(decoded.pins) == np.arange(n)).all() and (decoded.pins == built.pins).all()
+@pytest.mark.parametrize(
+    ("n", "term_bits", "expected"),
+    [(0, 16, 8), (1, 4, 1), (1000, 16, 8), (16_384, 16, 12), (10**6, 16, 16), (10**7, 20, 20)],
+)
+def test_directory_bits(n, term_bits, expected):
+    assert postings.directory_bits(n, term_bits) == expected
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 255, 256, 257, 4096])
-def test_a_segment_comes_back(make_signatures, make_segment, n):
-    signatures = make_signatures(n, n)
-    segment_id, blocks = make_segment(signatures, first=7)
-    assert segment_id == f"000000000007-{n + 7:012d}"
+def test_a_segment_comes_back(make_signatures, n):
+    signatures, plan = make_signatures(n, n), TermPlan(bands=5)
+    ordinals, found = 7 + 2 * np.arange(n), np.arange(3 * n)
+    ids = id_hashes([f"pin-{i}" for i in range(3 * n)])
+    segment_id, blocks = build_segment((0, 3 * n + 8), ordinals, signatures, ids, found, plan)
+    assert segment_id == f"{0:012d}-{3 * n + 8:012d}-{plan.version}"
+    assert range_of(segment_id) == (0, 3 * n + 8)
     segment = decode_segment(segment_id, blocks)
-    assert (segment.first, segment.n, segment.k) == (7, n, k_for(n))
-    assert (segment.signatures == signatures).all()
-    assert (segment.bits == Bands().bits[:, : segment.k]).all()
-    assert blocks == make_segment(signatures, first=7).blocks
+    assert (segment.first, segment.end, segment.n, segment.plan) == (0, 3 * n + 8, n, plan)
+    assert (segment.signatures == signatures).all() and (segment.ordinals == ordinals).all()
+    assert segment.find_ids(ids).tolist() == found.tolist()
+    assert (segment.signatures_of(ordinals[::-1]) == signatures[::-1]).all()
+    again = build_segment((0, 3 * n + 8), ordinals, signatures, ids, found, plan)
+    assert blocks == again.blocks
+
+
+def test_what_cannot_be_a_segment(make_signatures):
+    signatures, plan = make_signatures(2, 1), TermPlan(bands=2)
+    ids = id_hashes(["a", "b"])
+    for ordinals in ([3, 3], [4, 3], [2, 3], [8, 9]):
+        with pytest.raises(ValueError, match="ordinals"):
+            build_segment((3, 9), np.array(ordinals), signatures, ids, np.array([3, 4]), plan)
+    with pytest.raises(ValueError, match="do not fit"):
+        build_segment((0, 9), np.arange(3), signatures, ids, np.arange(2), plan)
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.sampled_from([f"pin {i}" for i in range(40)]), max_size=60))
 def test_find_ids_gives_the_newest(pin_ids):
     newest = {pin_id: 100 + row for row, pin_id in enumerate(pin_ids)}
+    ordinals = np.arange(100, 100 + len(pin_ids))
     signatures = np.zeros((len(pin_ids), 128), np.uint8)
-    segment = decode_segment(*build_segment(100, signatures, id_hashes(pin_ids), Bands(count=2)))
+    span, ids = (100, 100 + len(pin_ids)), id_hashes(pin_ids)
+    built = build_segment(span, ordinals, signatures, ids, ordinals, TermPlan(bands=2))
+    segment = decode_segment(*built)
     asked = [f"pin {i}" for i in range(-1, 41)]
     assert segment.find_ids(id_hashes(asked)).tolist() == [newest.get(pin, -1) for pin in asked]
 
 
 def test_find_ids_compares_all_128_bits():
     hashes = np.array([[1, 2], [1, 1], [0, 2], [2**64 - 1, 0]], np.uint64)
-    segment = decode_segment(*build_segment(0, np.zeros((4, 128), np.uint8), hashes, Bands()))
+    signatures, ordinals = np.zeros((4, 128), np.uint8), np.arange(4)
+    segment = decode_segment(
+        *build_segment((0, 4), ordinals, signatures, hashes, ordinals, TermPlan(bands=1))
+    )
     asked = np.array([[1, 1], [1, 2], [1, 3], [0, 1], [0, 2], [2**64 - 1, 0]], np.uint64)
     assert segment.find_ids(asked).tolist() == [1, 0, -1, -1, 2, 3]
 
@@ -91,11 +124,11 @@ def test_any_flipped_byte_is_an_error_that_names_segment_and_block(
 def test_truncated_missing_or_newer_blocks(make_signatures, make_segment, name):
     segment_id, blocks = make_segment(make_signatures(20, 3))
     whole = blocks[name]
-    for size in (0, 10, 39, 40, len(whole) - 1):
+    for size in (0, 10, 47, 48, len(whole) - 1):
         with pytest.raises(SegmentError, match=f"{name} of segment {segment_id} is damaged"):
             decode_segment(segment_id, {**blocks, name: whole[:size]})
-    newer = whole[:8] + b"\x02\x00" + whole[10:]
-    with pytest.raises(SegmentError, match=f"{name} of segment {segment_id} has format version 2"):
+    newer = whole[:8] + b"\x03\x00" + whole[10:]
+    with pytest.raises(SegmentError, match=f"{name} of segment {segment_id} has format version 3"):
         decode_segment(segment_id, {**blocks, name: newer})
     with pytest.raises(SegmentError, match=f"{name} of segment .* missing"):
         decode_segment(segment_id, {key: blocks[key] for key in blocks if key != name})
@@ -109,5 +142,5 @@ def test_blocks_in_the_wrong_place(make_signatures, make_segment):
         decode_segment(segment_id, swapped)
     with pytest.raises(SegmentError, match="ids of segment"):
         decode_segment(segment_id, {**blocks, "ids": others["ids"]})
-    with pytest.raises(SegmentError, match="of 20 pins from ordinal 0"):
+    with pytest.raises(SegmentError, match=r"it is of 0\.\.19"):
         decode_segment(other_id, blocks)

@@ -1,69 +1,96 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from neardup.index.segment import LARGEST_K, SMALLEST_K, k_for
-from neardup.index.terms import Bands, recall
+from neardup.index.terms import TermPlan, matches
 
-
-def links_flips(n: int) -> np.ndarray:
-    """The shares of differing bits that links have, as evenly spaced quantiles."""
-    quantiles = (np.arange(n) + 0.5) / n
-    return np.interp(quantiles, [0, 0.5, 0.9, 0.99, 1], [0, 0.11, 0.21, 0.27, 0.30])
-
-
-def test_bands_come_from_the_seed_and_never_change():
-    bits = Bands().bits
-    assert bits.shape == (128, 24) and bits.dtype == np.int16
-    assert all(len(set(band)) == 24 for band in bits.tolist())
-    assert bits.min() >= 0 and bits.max() < 1024
-    assert (Bands().bits == bits).all() and (Bands(seed=1).bits != bits).any()
-    # stored segments of several releases share a memtable's overlaps: this must not drift
-    assert bits[0, :6].tolist() == FIRST_BAND and bits[127, :6].tolist() == LAST_BAND
+plans = st.builds(
+    TermPlan,
+    bands=st.integers(1, 70),
+    term_bits=st.integers(1, 24),
+    flips=st.integers(0, 1),
+    tail_flips=st.integers(0, 32),
+    seed=st.integers(0, 9),
+)
 
 
-FIRST_BAND = [149, 556, 637, 355, 557, 31]
-LAST_BAND = [230, 70, 182, 540, 170, 927]
+def test_positions_come_from_the_seed_and_never_change():
+    positions = TermPlan().positions
+    assert positions.shape == (64, 48) and positions.dtype == np.int16
+    assert all(len(set(band)) == 48 for band in positions.tolist())
+    assert positions.min() >= 0 and positions.max() < 1024
+    assert (TermPlan(seed=1).positions != positions).any()
+    # stored segments of several releases are searched with the same words: this must not drift
+    assert positions[0, :6].tolist() == FIRST_BAND and positions[63, :6].tolist() == LAST_BAND
 
 
-@pytest.mark.parametrize("k", [1, 8, 13, 24])
-def test_terms_are_the_first_k_bits_of_each_band(make_signatures, k):
-    signatures, bands = make_signatures(50, seed=k), Bands()
-    bits = np.unpackbits(signatures, axis=1)
-    expected = np.zeros((128, 50), np.uint32)
-    for position in range(k):
-        expected = expected << 1 | bits[:, bands.bits[:, position]].T
-    assert (bands.terms(signatures, k) == expected).all()
+FIRST_BAND = [149, 413, 556, 741, 637, 574]
+LAST_BAND = [977, 230, 607, 70, 472, 182]
 
 
-def test_a_shorter_term_is_a_prefix(make_signatures):
-    signatures, bands = make_signatures(50, seed=1), Bands()
-    assert (bands.terms(signatures, 9) == bands.terms(signatures, 10) >> 1).all()
+def test_every_bit_is_used_equally_often_by_the_first_columns():
+    used = np.bincount(TermPlan().positions[:, :16].ravel(), minlength=1024)
+    assert used.max() - used.min() <= 1
 
 
-def test_overlap_follows_the_arithmetic():
-    """The share of bands in which two signatures agree is (1 - p)^k."""
-    rng = np.random.default_rng(5)
-    for flips in (0.05, 0.11, 0.21):
-        left = rng.random((400, 1024)) < 0.5
-        right = left ^ (rng.random((400, 1024)) < flips)
-        bands = Bands()
-        terms = [bands.terms(np.packbits(side, axis=1), 10) for side in (left, right)]
-        assert (terms[0] == terms[1]).mean() == pytest.approx((1 - flips) ** 10, rel=0.05)
+@settings(deadline=None, max_examples=40)
+@given(plan=plans, n=st.integers(0, 130), seed=st.integers(0, 2**32 - 1))
+def test_words_are_the_sampled_bits_of_each_band(plan, n, seed):
+    signatures = np.random.default_rng(seed).integers(0, 256, (n, 128), np.uint8)
+    bits = np.unpackbits(signatures, axis=1).astype(np.uint64)
+    expected = np.zeros((plan.bands, n), np.uint64)
+    for column in plan.positions.T:
+        expected = expected << np.uint64(1) | bits[:, column].T
+    assert (plan.words(signatures) == expected).all()
+    assert (plan.words(signatures, slice(1, 3)) == expected[1:3]).all()
 
 
-@pytest.mark.parametrize("n", [0, 1, 255, 4096, 16_384, 65_536, 10**7])
-def test_k_keeps_recall_over_the_links_distances(n):
-    k = k_for(n)
-    assert SMALLEST_K <= k <= LARGEST_K
-    assert recall(links_flips(10_000), k, 128).mean() >= 0.99
+@settings(deadline=None, max_examples=40)
+@given(plan=plans, share=st.floats(0, 0.3), seed=st.integers(0, 2**32 - 1))
+def test_matches_count_bands_with_few_enough_flips(plan, share, seed):
+    rng = np.random.default_rng(seed)
+    left = rng.integers(0, 256, (30, 128), np.uint8)
+    right = left ^ np.packbits(rng.random((30, 1024)) < share, axis=1)
+    differing = np.unpackbits(left ^ right, axis=1)[:, plan.positions]
+    term = differing[:, :, : plan.term_bits].sum(axis=2) <= plan.flips
+    tail = differing[:, :, plan.term_bits :].sum(axis=2) <= plan.tail_flips
+    assert matches(plan, left, right).tolist() == (term & tail).sum(axis=1).tolist()
 
 
-def test_k_grows_with_the_segment():
-    assert [k_for(n) for n in (0, 1024, 4096, 16_384, 65_536)] == [8, 8, 10, 12, 13]
-    assert recall(links_flips(10_000), LARGEST_K + 1, 128).mean() < 0.99
+def test_matches_of_many_pairs(make_signatures):
+    left, right = make_signatures(9_000, 1), make_signatures(9_000, 2)
+    right[::2] = left[::2]
+    plan = TermPlan(bands=4)
+    found = matches(plan, left, right)
+    assert (found[::2] == 4).all()
+    assert found[4095:4098].tolist() == matches(plan, left[4095:4098], right[4095:4098]).tolist()
 
 
-@pytest.mark.parametrize("wrong", [{"width": 0}, {"width": 33}, {"count": 0}, {"n_bits": 1001}])
-def test_impossible_bands_are_refused(wrong):
-    with pytest.raises(ValueError):
-        Bands(**wrong)
+def test_matches_want_pairs(make_signatures):
+    with pytest.raises(ValueError, match="on the left"):
+        matches(TermPlan(), make_signatures(2, 1), make_signatures(3, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("bands", 0),
+        ("bands", 1025),
+        ("term_bits", 0),
+        ("term_bits", 25),
+        ("flips", 2),
+        ("tail_flips", 33),
+        ("min_overlap", 0),
+        ("min_overlap", 65),
+    ],
+)
+def test_impossible_plans_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name} is {value}"):
+        TermPlan(**{name: value})
+
+
+def test_a_plan_comes_back_from_json():
+    plan = TermPlan(bands=7, tail_flips=3)
+    assert TermPlan.from_json(plan.to_json()) == plan
+    assert plan.version == TermPlan.from_json(plan.to_json()).version != TermPlan().version

@@ -10,11 +10,10 @@ import numpy as np
 from neardup.index.blocks import FORMAT_VERSION
 from neardup.index.hamming import pairs_within
 from neardup.index.ids import id_hashes
-from neardup.index.search import overlap
-from neardup.index.segment import build_segment, k_for
-from neardup.index.terms import Bands
+from neardup.index.segment import build_segment
+from neardup.index.terms import TermPlan, matches
 
-FIRST, N, RADIUS, BANDS = 4096, 64, 300, Bands(count=16)
+FIRST, N, RADIUS, PLAN = 4096, 64, 300, TermPlan(bands=16)
 
 
 def main() -> None:
@@ -24,9 +23,12 @@ def main() -> None:
     signatures = np.packbits(bits, axis=1)
     queries = np.packbits(bits[:8] ^ (rng.random((8, 1024)) < 0.1), axis=1)
     pin_ids = [f"pin-{row % 60}" for row in range(N)]
-    built = build_segment(FIRST, signatures, id_hashes(pin_ids), BANDS)
+    ordinals = np.arange(FIRST, FIRST + N)
+    built = build_segment(
+        (FIRST, FIRST + N), ordinals, signatures, id_hashes(pin_ids), ordinals, PLAN
+    )
     query, pin, hamming = pairs_within(queries, signatures, RADIUS)
-    shared = overlap(queries[query], signatures[pin], BANDS, k_for(N))
+    shared = matches(PLAN, queries[query], signatures[pin])
     keep = shared > 0
     np.savez_compressed(
         Path(__file__).with_name(f"segment-v{FORMAT_VERSION}.npz"),
