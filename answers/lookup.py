@@ -1,7 +1,8 @@
 """Was this picture used before? Answered from the Delta tables, without Spark or TensorFlow.
 
 The same search as the stream's: terms in the segments, brute force over the pins that are in no
-segment yet, the classifier's weights in plain numpy.
+segment yet, the classifier's weights in plain numpy. Not every pin is indexed: those that are lead
+to the others, their copies and the members of their clusters.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,10 @@ import pyarrow.dataset as ds
 from neardup.clusters.ledger import require_hasher
 from neardup.index.cache import SegmentCache
 from neardup.index.hamming import pairs_within
+from neardup.index.plans import current_plan
+from neardup.index.policy import live_spans
 from neardup.index.search import search
+from neardup.index.segment import range_of, segment_id_of
 from neardup.index.store import stacked
 from neardup.models.classifier import Classifier, log_odds_numpy
 from neardup.models.embed import open_embedder
@@ -23,6 +27,9 @@ from neardup.models.hasher import Hasher
 from neardup.models.images import decode
 from neardup.schemas.lake import Lake, segment_blocks
 from neardup.schemas.settings import Settings
+
+Int64 = npt.NDArray[np.int64]
+Signatures = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ def lookup(settings: Settings, picture: bytes, limit: int = 20) -> list[Match]:
     classifier = Classifier.load(settings.models.classifier)
     query = _signature(settings, lake, classifier, picture)
     ordinals, others = _candidates(settings, lake, query, classifier.radius)
+    ordinals, others = _with_company(lake, ordinals, others, limit)
     hamming = np.bitwise_count(others ^ query).sum(axis=1, dtype=np.int64)
     nearest = np.lexsort((ordinals, hamming))[: 4 * limit]
     ordinals, others, hamming = ordinals[nearest], others[nearest], hamming[nearest]
@@ -77,19 +85,21 @@ def _signature(
 
 
 def _candidates(
-    settings: Settings, lake: Lake, query: npt.NDArray[np.uint8], radius: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    settings: Settings, lake: Lake, query: Signatures, radius: int
+) -> tuple[Int64, Signatures]:
     """Ordinals int64 [n] and signatures uint8 [n, 128] of pins within the radius."""
     cache = SegmentCache(lake.cache_directory(), settings.stream.cache_bytes)
-    rows = lake.rows("SELECT segment_id, max(end_ordinal) AS e FROM segments GROUP BY 1")
+    plan = current_plan(lake)
+    rows = lake.rows("SELECT DISTINCT segment_id FROM segments")
+    spans = live_spans(range_of(row["segment_id"]) for row in rows)
     ordinals, signatures = [], []
-    for row in rows:
-        load = partial(segment_blocks, lake.path, row["segment_id"])
-        segment = cache.open(row["segment_id"], load)
+    for first, end in spans:
+        segment_id = segment_id_of(first, end, plan)
+        segment = cache.open(segment_id, partial(segment_blocks, lake.path, segment_id))
         hits = search(segment, query, radius).candidates
         ordinals.append(hits.ordinal)
-        signatures.append(segment.signatures[hits.ordinal - segment.first])
-    first = max((row["e"] for row in rows), default=0)
+        signatures.append(segment.signatures_of(hits.ordinal))
+    first = spans[-1][1] if spans else 0
     tail = lake.read("pins", ["ordinal", "signature"], ds.field("ordinal") >= first)
     recent = stacked(tail["signature"].to_pylist())
     _, near, _ = pairs_within(query, recent, radius)
@@ -98,7 +108,30 @@ def _candidates(
     return np.concatenate(ordinals), np.concatenate(signatures)
 
 
-def _members(lake: Lake, ordinals: npt.NDArray[np.int64]) -> dict[int, dict[str, Any]]:
+def _with_company(
+    lake: Lake, ordinals: Int64, signatures: Signatures, limit: int
+) -> tuple[Int64, Signatures]:
+    """Those pins, and the oldest of the copies they answer for and of their clusters' members."""
+    rows = lake.sql(
+        """WITH company AS (
+            SELECT member.ordinal FROM clusters_current found JOIN clusters_current member
+                ON found.cluster_id = member.cluster_id
+            WHERE list_contains($ordinals, found.ordinal)
+        )
+        SELECT ordinal, signature FROM pins
+        WHERE kind = 'add' AND NOT list_contains($ordinals, ordinal) AND (
+            list_contains($ordinals, exemplar) OR ordinal IN (SELECT ordinal FROM company))
+        ORDER BY ordinal LIMIT $limit""",
+        {"ordinals": ordinals.tolist(), "limit": 4 * limit},
+    )
+    company = stacked(rows["signature"].to_pylist())
+    return (
+        np.concatenate([ordinals, rows["ordinal"].to_numpy()]),
+        np.concatenate([signatures, company]),
+    )
+
+
+def _members(lake: Lake, ordinals: Int64) -> dict[int, dict[str, Any]]:
     """Present membership of those of the pins that are live, by ordinal."""
     rows = lake.rows(
         """SELECT ordinal, pin_id, cluster_id, head FROM clusters_current

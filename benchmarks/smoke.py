@@ -19,7 +19,7 @@ from neardup.benchmarks.system import local_system
 from neardup.index.hamming import pairs_within
 from neardup.index.ids import id_hashes
 from neardup.index.segment import build_segment
-from neardup.index.terms import Bands
+from neardup.index.terms import TermPlan
 from neardup.infra.spark import spark_session
 from neardup.models.classifier import Classifier, log_odds_numpy
 from neardup.models.embed import open_embedder
@@ -76,19 +76,20 @@ def scan(rng: np.random.Generator, repeats: int) -> Figure:
 
 def segment_bytes(rng: np.random.Generator) -> Figure:
     """What a segment of random signatures takes, beside plain int64 posting lists."""
-    n, bands = 16_384, Bands()
-    signatures = rng.integers(0, 256, (n, 128), np.uint8)
-    built = build_segment(0, signatures, id_hashes([f"pin-{i}" for i in range(n)]), bands)
+    n, plan = 16_384, TermPlan()
+    signatures, ordinals = rng.integers(0, 256, (n, 128), np.uint8), np.arange(n)
+    ids = id_hashes([f"pin-{i}" for i in range(n)])
+    built = build_segment((0, n), ordinals, signatures, ids, ordinals, plan)
     postings = sum(len(b) for name, b in built.blocks.items() if name.startswith("band-"))
     row = figure(
         "postings of a pin in a segment of 16,384",
         "bytes",
         [postings / n],
         peer="int64 lists",
-        peer_value=8.0 * bands.count,
+        peer_value=8.0 * plan.bands,
         quality=f"whole segment {sum(map(len, built.blocks.values())) / n:.0f} bytes a pin",
     )
-    row.ratio = row.value / (8.0 * bands.count)
+    row.ratio = row.value / (8.0 * plan.bands)
     return row
 
 

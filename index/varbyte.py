@@ -66,7 +66,7 @@ def decode(
     out = np.empty(int(offsets[-1]), np.uint32)
     padded = np.concatenate([data, np.zeros(_WORD, np.uint8)])
     size = _gaps(padded, len(data), out)
-    fault = int(size if size < 0 else _sums(offsets, np.uint64(limit), out))
+    fault = int(_sums(offsets, np.uint64(limit), out)) if size >= 0 else int(size)
     if fault < 0:
         raise ValueError(_DAMAGE[fault])
     if size != len(data):
@@ -106,8 +106,7 @@ def _encode(values, offsets, out):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True, nogil=True)
 def _gaps(data, size, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` with gaps; the bytes used, or what is wrong. ``data`` has 8 bytes to spare."""
-    at = i = 0
-    n = len(out)
+    at, i, n = np.int64(0), 0, len(out)
     while i < n:
         if at >= size:
             return _TRUNCATED

@@ -82,11 +82,11 @@ PINS = TableSpec(
 
 SEGMENTS = TableSpec(
     "segments",
-    "a block of a segment of the inverted index: postings of one band, signatures, or pin ids",
+    "a block of a segment of the inverted index: postings of a band, signatures, pin ids ...",
     pa.schema(
         [
-            _required("segment_id", pa.string(), "first ordinal and end ordinal"),
-            _required("block", pa.string(), "band-NNN, signatures or ids"),
+            _required("segment_id", pa.string(), "first ordinal, end ordinal, version of the plan"),
+            _required("block", pa.string(), "band-NNN, meta, ordinals, signatures or ids"),
             _required("first_ordinal", pa.int64(), "first ordinal of the segment"),
             _required("end_ordinal", pa.int64(), "one past its last ordinal"),
             _required("payload", pa.binary(), "versioned, with its own checksum"),
@@ -147,4 +147,18 @@ QUARANTINE = TableSpec(
     ),
 )
 
-TABLES = {spec.name: spec for spec in (PINS, SEGMENTS, CLUSTERS, GENERATIONS, QUARANTINE)}
+PLANS = TableSpec(
+    "plans",
+    "what a match of terms is from then on: the row with the highest sequence counts",
+    pa.schema(
+        [
+            _required("sequence", pa.int64(), "number of this row, from 0"),
+            _required("plan", pa.string(), "the term plan as JSON: bands, term_bits, flips, ..."),
+            _required("version", pa.string(), "of the plan: the end of the ids of its segments"),
+            _required("reason", pa.string(), "default, or what the planner weighed"),
+            _required("written_at", MICROSECONDS, "when the row was written"),
+        ]
+    ),
+)
+
+TABLES = {spec.name: spec for spec in (PINS, SEGMENTS, CLUSTERS, GENERATIONS, QUARANTINE, PLANS)}
