@@ -19,7 +19,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from neardup.index.hamming import WORDS, grown, row_distance, words
+from neardup.index.hamming import WORDS, grown, words
 from neardup.index.intrinsics import popcount, prefetch
 from neardup.index.postings import LONG_LIST, PIN_BITS, rest_and_tail
 from neardup.index.segment import Segment
@@ -30,6 +30,9 @@ Int32 = npt.NDArray[np.int32]
 
 # distances in flight: 16 * 2 lines cover a wait of about 100 ns and fit the core's line buffers
 _AHEAD = 16
+
+# cache lines of a list asked for at once, of 8 entries each: most lists have no more
+_LINES = 4
 
 _PIN = np.uint64((1 << PIN_BITS) - 1)
 _TAIL = np.uint64((1 << TAIL_BITS) - 1)
@@ -115,7 +118,7 @@ def _search(query_words, directory, limits, offsets, entries, queries, signature
     query, pins = np.empty(1024, np.int32), np.empty(1024, np.uint32)
     shared, bits = np.empty(1024, np.int32), np.empty(1024, np.int32)
     size = n_entries = n_counted = n_compared = 0
-    flat = signatures.reshape(-1)
+    query_bits, flat = queries.reshape(-1), signatures.reshape(-1)
     for i in range(len(queries)):
         _probe(query_words[:, i], directory, probes, offsets, lists, patterns)
         n_entries += _bound(lists, probes, offsets, entries, patterns)
@@ -130,13 +133,22 @@ def _search(query_words, directory, limits, offsets, entries, queries, signature
                 ahead = np.int64(listed[at + _AHEAD]) * WORDS
                 prefetch(flat, ahead)
                 prefetch(flat, ahead + WORDS // 2)
-            distance = row_distance(queries[i], signatures[listed[at]])
+            distance = _distance(query_bits, i * WORDS, flat, np.int64(listed[at]) * WORDS)
             if distance <= radius:
                 query[size], pins[size] = i, listed[at]
                 shared[size], bits[size] = overlaps[at], distance
                 size += 1
     found = query[:size], pins[:size], shared[:size], bits[:size]
     return (*found, len(queries) * bands * probes, n_entries, n_counted, n_compared)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _distance(left, i, right, j):  # type: ignore[no-untyped-def]
+    """Differing bits of the rows at ``i`` and ``j``, without making views of them."""
+    total = np.uint64(0)
+    for w in range(WORDS):
+        total += popcount(left[i + w] ^ right[j + w])
+    return total
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -174,7 +186,8 @@ def _bound(lists, probes, offsets, entries, patterns):  # type: ignore[no-untype
         place, band = lists[at, 0], at // probes
         base = band * entries.shape[1]
         begin, end = base + np.int64(flat[place]), base + np.int64(flat[place + 1])
-        prefetch(everything, begin)
+        for line in range(begin, min(end, begin + _LINES * 8), 8):
+            prefetch(everything, line)
         if end - begin > LONG_LIST:
             begin, end = _split(everything, begin, end, patterns[band])
         lists[at, 0], lists[at, 1] = begin, end
