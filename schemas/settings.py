@@ -15,6 +15,9 @@ from neardup.schemas.errors import SettingsError
 
 MIB = 1024 * 1024
 
+QUERY_VIEWS = ("mirror", "turns")
+"""As what a new picture may be searched for beside upright: mirror image, quarter turns."""
+
 
 class Section(BaseModel):
     """One table of the file. Unknown keys are errors: a misspelt setting must not pass unseen."""
@@ -71,10 +74,21 @@ class StreamSettings(Section):
     thumbnail_px: Annotated[int, Field(ge=0, le=1024)] = Field(
         0, description="Longest side of the thumbnail kept in `pins`; 0 keeps none."
     )
+    query_views: tuple[str, ...] = Field(
+        (), description="Further views searched for: mirror, turns; each costs an embedding."
+    )
     maintenance_seconds: Annotated[float, Field(gt=0)] = 60.0
     cache_bytes: Annotated[int, Field(ge=MIB)] = Field(
         4096 * MIB, description="Disk that decoded segments may take on each host."
     )
+
+    @field_validator("query_views")
+    @classmethod
+    def _known_views(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in QUERY_VIEWS:
+                raise ValueError(f"'{name}' is no view; there are {', '.join(QUERY_VIEWS)}")
+        return tuple(name for name in QUERY_VIEWS if name in value)
 
 
 class SparkSettings(Section):

@@ -32,6 +32,16 @@ def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "kafka.topic = b" in settings.describe()
 
 
+def test_query_views_are_a_set_in_a_fixed_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_settings().stream.query_views == ()
+    config = write(tmp_path / "n.toml", '[stream]\nquery_views = ["turns", "mirror", "turns"]\n')
+    assert load_settings(config).stream.query_views == ("mirror", "turns")
+    monkeypatch.setenv("NEARDUP_STREAM__QUERY_VIEWS", '["turns"]')
+    assert load_settings(config).stream.query_views == ("turns",)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -39,6 +49,11 @@ def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("[stream]\nmax_links = 0\n", "NEARDUP_STREAM__MAX_LINKS"),
         ('[kafka]\nbootstrap_servers = "localhost"\n', "'localhost' is not host:port"),
         ("[kafka\n", "is not TOML"),
+        (
+            '[stream]\nquery_views = ["mirror", "flip"]\n',
+            "'flip' is no view; there are mirror, turns. Mend it in the file or set "
+            "NEARDUP_STREAM__QUERY_VIEWS.",
+        ),
     ],
 )
 def test_mistakes_are_sentences(tmp_path: Path, text: str, said: str) -> None:
