@@ -18,6 +18,7 @@ from PIL.Image import Image
 from neardup.models.embed import Embedder, check_embedding, open_embedder
 from neardup.models.hasher import Hasher
 from neardup.models.images import decode, thumbnail
+from neardup.models.views import transposes
 from neardup.schemas.errors import BadEvent
 from neardup.schemas.events import PinEvent, parse_event, read_uri
 from neardup.schemas.settings import EventSettings, ModelSettings
@@ -31,6 +32,7 @@ HASHED = pa.schema(
         ("kind", pa.string()),  # add, delete or bad
         ("pin_id", pa.string()),
         ("signature", pa.binary()),
+        ("views", pa.binary()),  # signatures of the picture's views, one after the other
         ("event_time", MICROSECONDS),
         ("source", pa.string()),
         ("attributes", pa.map_(pa.string(), pa.string())),
@@ -53,11 +55,12 @@ each, so that a batch of large photos holds one of them and 24 MB, not all of th
 
 @dataclass(frozen=True)
 class HashingPlan:
-    """What an executor needs to know to hash events."""
+    """What an executor needs to know to hash events; ``views``: of QUERY_VIEWS, to sign as well."""
 
     events: EventSettings
     models: ModelSettings
     thumbnail_px: int
+    views: tuple[str, ...] = ()
 
 
 def hash_batches(plan: HashingPlan, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -75,12 +78,12 @@ def hash_records(plan: HashingPlan, records: list[dict[str, Any]]) -> list[dict[
         rows.append(row)
         if "picture" in row:
             waiting.append(row)
-            pixels += row["width"] * row["height"]
+            pixels += row["width"] * row["height"] * (2 if plan.views else 1)  # and of a view
         if pixels > DECODED_PIXELS:
             _embed(plan, waiting)
             waiting, pixels = [], 0
     _embed(plan, waiting)
-    _sign(plan, [row for row in rows if "embedding" in row])
+    _sign(plan, [row for row in rows if "embeddings" in row])
     return rows
 
 
@@ -123,7 +126,7 @@ def _pin(plan: HashingPlan, event: PinEvent) -> dict[str, Any]:
         "height": event.height,
     }
     if event.embedding is not None:
-        row["embedding"] = _own_embedding(plan, event)
+        row["embeddings"] = _own_embedding(plan, event)[None]
         return row
     picture = _picture(plan, event)
     row["width"], row["height"] = picture.size
@@ -155,19 +158,26 @@ def _own_embedding(plan: HashingPlan, event: PinEvent) -> npt.NDArray[np.float32
 
 
 def _embed(plan: HashingPlan, rows: list[dict[str, Any]]) -> None:
+    """Replace the pictures by their ``embeddings`` float32 [1 + views, dim], upright first."""
     if not rows:
         return
-    vectors = embedder_of(plan.models).embed([row.pop("picture") for row in rows])
-    for row, vector in zip(rows, vectors, strict=True):
-        row["embedding"] = vector
+    embedder = embedder_of(plan.models)
+    pictures = [row.pop("picture") for row in rows]
+    seen = [embedder.embed(pictures)]
+    for transpose in transposes(plan.views):  # one after the other: one more copy of the pixels
+        seen.append(embedder.embed([picture.transpose(transpose) for picture in pictures]))
+    for row, vectors in zip(rows, np.stack(seen, axis=1), strict=True):
+        row["embeddings"] = vectors
 
 
 def _sign(plan: HashingPlan, rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
-    vectors = np.stack([row.pop("embedding") for row in rows])
-    for row, signature in zip(rows, hasher_of(plan.models.hasher).sign(vectors), strict=True):
-        row["signature"] = signature.tobytes()
+    vectors = [row.pop("embeddings") for row in rows]
+    signatures = hasher_of(plan.models.hasher).sign(np.concatenate(vectors))
+    ends = np.cumsum([len(own) for own in vectors])
+    for row, own in zip(rows, np.split(signatures, ends[:-1]), strict=True):
+        row["signature"], row["views"] = own[0].tobytes(), own[1:].tobytes() or None
 
 
 @cache
