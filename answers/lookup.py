@@ -17,9 +17,9 @@ from neardup.clusters.ledger import require_hasher
 from neardup.index.cache import SegmentCache
 from neardup.index.hamming import pairs_within
 from neardup.index.plans import current_plan
-from neardup.index.policy import live_spans
+from neardup.index.policy import live_segments
 from neardup.index.search import search
-from neardup.index.segment import range_of, segment_id_of
+from neardup.index.segment import SegmentName
 from neardup.index.store import stacked
 from neardup.models.classifier import Classifier, log_odds_numpy
 from neardup.models.embed import open_embedder
@@ -91,15 +91,14 @@ def _candidates(
     cache = SegmentCache(lake.cache_directory(), settings.stream.cache_bytes)
     plan = current_plan(lake)
     rows = lake.rows("SELECT DISTINCT segment_id FROM segments")
-    spans = live_spans(range_of(row["segment_id"]) for row in rows)
+    segment_ids = live_segments((row["segment_id"] for row in rows), plan.version)
     ordinals, signatures = [], []
-    for first, end in spans:
-        segment_id = segment_id_of(first, end, plan)
+    for segment_id in segment_ids:
         segment = cache.open(segment_id, partial(segment_blocks, lake.path, segment_id))
         hits = search(segment, query, radius).candidates
         ordinals.append(hits.ordinal)
         signatures.append(segment.signatures_of(hits.ordinal))
-    first = spans[-1][1] if spans else 0
+    first = SegmentName.of(segment_ids[-1]).end if segment_ids else 0
     tail = lake.read("pins", ["ordinal", "signature"], ds.field("ordinal") >= first)
     recent = stacked(tail["signature"].to_pylist())
     _, near, _ = pairs_within(query, recent, radius)

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from neardup.index.segment import SegmentName
+
 
 def flush_ranges(memtable_first: int, memtable_size: int, flush_pins: int) -> list[tuple[int, int]]:
     """The ordinal ranges (first, end) to flush now, ascending.
@@ -50,6 +52,16 @@ def live_spans(spans: Iterable[Span]) -> list[Span]:
         if not live or end > live[-1][1]:
             live.append((first, end))
     return live
+
+
+def live_segments(segment_ids: Iterable[str], plan: str) -> list[str]:
+    """The segments to search, ascending: of one plan's version, each range in its last revision,
+    and no range that another one covers."""
+    newest: dict[Span, str] = {}
+    for name in sorted(map(SegmentName.of, segment_ids)):
+        if name.plan == plan:
+            newest[name.span] = str(name)
+    return [newest[span] for span in live_spans(newest)]
 
 
 def merge_spans(

@@ -84,15 +84,30 @@ class Segment:
         return rows
 
 
-def segment_id_of(first: int, end: int, plan: TermPlan) -> str:
-    """The id of the segment of ordinals ``first`` to ``end - 1``: sorts by first ordinal."""
-    return f"{first:012d}-{end:012d}-{plan.version}"
+class SegmentName(NamedTuple):
+    """What a segment's id says: its range, the version of its plan, and how often it was built.
 
+    A range is built again when much of it has ended, or when a stored block is damaged. Every
+    building has an id of its own, because caches hold a segment by its id.
+    """
 
-def range_of(segment_id: str) -> tuple[int, int]:
-    """First and end ordinal of a segment, from its id."""
-    first, end, _ = segment_id.split("-")
-    return int(first), int(end)
+    first: int
+    end: int
+    plan: str
+    revision: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.first:012d}-{self.end:012d}-{self.plan}-{self.revision:03d}"
+
+    @property
+    def span(self) -> tuple[int, int]:
+        return self.first, self.end
+
+    @classmethod
+    def of(cls, segment_id: str) -> "SegmentName":
+        """The parts of an id, which sort as the ids do."""
+        first, end, plan, revision = segment_id.split("-")
+        return cls(int(first), int(end), plan, int(revision))
 
 
 def build_segment(
@@ -102,6 +117,7 @@ def build_segment(
     id_hashes: UInt64,
     id_ordinals: Int64,
     plan: TermPlan,
+    revision: int = 0,
 ) -> SegmentBlocks:
     """The blocks of the ordinals from ``span[0]`` to ``span[1] - 1``.
 
@@ -120,7 +136,12 @@ def build_segment(
     place = frame.Place(frame.META, 0, plan.version, first, end, n)
     sorted_ids, rows = sort_ids(id_hashes)
     ids = sorted_ids.astype("<u8").tobytes() + (id_ordinals[rows] - first).astype("<u4").tobytes()
-    meta = {"plan": plan.to_json(), "directory_bits": d, "ids": len(id_ordinals)}
+    meta = {
+        "plan": plan.to_json(),
+        "revision": revision,
+        "directory_bits": d,
+        "ids": len(id_ordinals),
+    }
     built = {
         "meta": frame.seal(place, json.dumps(meta, sort_keys=True).encode()),
         "ordinals": frame.seal(
@@ -132,7 +153,7 @@ def build_segment(
     for band, words in _words_by_band(plan, signatures):
         body = postings.to_body(postings.build(words, plan.term_bits, d))
         built[band_block(band)] = frame.seal(place._replace(kind=frame.BAND, band=band), body)
-    return SegmentBlocks(segment_id_of(first, end, plan), built)
+    return SegmentBlocks(str(SegmentName(first, end, plan.version, revision)), built)
 
 
 def _check(first: int, end: int, ordinals: Int64, id_ordinals: Int64) -> None:
@@ -227,14 +248,15 @@ class _Opened:
         try:
             meta = json.loads(bytes(self._body))
             plan = TermPlan.from_json(meta["plan"])
-            d, m = int(meta["directory_bits"]), int(meta["ids"])
+            d, m, revision = (int(meta[key]) for key in ("directory_bits", "ids", "revision"))
         except (ValueError, TypeError, KeyError) as problem:
             raise self.damaged(f"its body is no meta data ({problem})") from problem
         place = self.place
         if place.kind != frame.META or place.plan != plan.version:
             raise self.damaged(f"it says {place} instead of plan {plan.version}")
-        if self._segment_id != segment_id_of(place.first, place.end, plan):
-            raise self.damaged(f"it is of {place.first}..{place.end - 1}, plan {plan.version}")
+        name = str(SegmentName(place.first, place.end, plan.version, revision))
+        if self._segment_id != name:
+            raise self.damaged(f"it is of segment {name}")
         if not max(plan.term_bits - postings.REST_BITS, 1) <= d <= plan.term_bits:
             raise self.damaged(f"{d} directory bits do not fit terms of {plan.term_bits} bits")
         return plan, d, m

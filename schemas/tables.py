@@ -85,7 +85,11 @@ SEGMENTS = TableSpec(
     "a block of a segment of the inverted index: postings of a band, signatures, pin ids ...",
     pa.schema(
         [
-            _required("segment_id", pa.string(), "first ordinal, end ordinal, version of the plan"),
+            _required(
+                "segment_id",
+                pa.string(),
+                "first ordinal, end ordinal, plan, revision: see index/segment.py",
+            ),
             _required("block", pa.string(), "band-NNN, meta, ordinals, signatures or ids"),
             _required("first_ordinal", pa.int64(), "first ordinal of the segment"),
             _required("end_ordinal", pa.int64(), "one past its last ordinal"),

@@ -1,14 +1,18 @@
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from neardup.index.policy import (
     flush_ranges,
+    live_segments,
     live_spans,
     merge_spans,
     partition_segments,
     wants_rewrite,
 )
+from neardup.index.segment import SegmentName
 
 
 @pytest.mark.parametrize(
@@ -85,8 +89,21 @@ def test_live_spans(spans, expected):
     assert live_spans(spans) == expected
 
 
+def test_live_segments_are_of_one_plan_and_the_last_revision():
+    names = [
+        SegmentName(0, 10, "aaaaaaaa"),
+        SegmentName(10, 20, "aaaaaaaa"),
+        SegmentName(10, 20, "aaaaaaaa", 1),
+        SegmentName(20, 30, "aaaaaaaa"),
+        SegmentName(0, 40, "bbbbbbbb"),
+        SegmentName(20, 40, "aaaaaaaa", 3),
+    ]
+    live = live_segments(map(str, reversed(names)), "aaaaaaaa")
+    assert live == [str(names[0]), str(names[2]), str(names[5])]
+
+
 def spans_of(*borders):
-    return list(zip(borders, borders[1:], strict=False))
+    return list(itertools.pairwise(borders))
 
 
 @pytest.mark.parametrize(
