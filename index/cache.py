@@ -41,6 +41,10 @@ class SegmentCache:
         self._held: dict[str, Segment] = {}
         self._alive: WeakValueDictionary[str, Segment] = WeakValueDictionary()
 
+    def of_another_thread(self) -> "SegmentCache":
+        """A cache over the same files."""
+        return SegmentCache(self._directory, self._max_bytes)
+
     def open(self, segment_id: str, load: Callable[[], Mapping[str, bytes]]) -> Segment:
         """The segment, memory-mapped; ``load`` gives its blocks if the host has not decoded it.
 

@@ -1,7 +1,9 @@
 """When the memtable becomes segments, which segments merge, who searches which: pure functions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
+from neardup.index.postings import MAX_PINS
 from neardup.index.segment import SegmentName
 
 
@@ -90,11 +92,31 @@ def _is_covered(spans: Sequence[Span], first: int, end: int) -> bool:
     return bool(inside) and inside[0][0] == first and inside[-1][1] == end
 
 
-def wants_rewrite(held: int, gone: int, missing: int) -> bool:
-    """Whether a segment of ``held`` indexed pins is built again over the same range.
+class Change(NamedTuple):
+    """What became of a segment: ``held`` indexed pins; ``gone``: those of them that no longer
+    answer; ``missing``: pins elected in its range since, which wait in the memtable."""
 
-    ``gone``: those of them that no longer answer; ``missing``: pins elected in its range since,
-    which wait in the memtable. A quarter of the segment, and 1,024 pins at least: a rewrite costs
-    as much as the whole segment, so no pin pays for more than four.
+    held: int
+    gone: int
+    missing: int
+
+
+def wants_rewrite(change: Change) -> bool:
+    """Whether a segment is built again over the same range.
+
+    At a quarter of the segment, and 1,024 pins at least: a rewrite costs as much as the whole
+    segment, so no pin pays for more than four.
     """
+    held, gone, missing = change
     return gone + missing >= max(1024, (held + missing) // 4)
+
+
+def next_span(changes: Mapping[Span, Change], flush_pins: int) -> Span | None:
+    """The range to build next: the first that is to be merged, else one that is mostly gone.
+
+    ``changes``: every segment's range, ascending, with what became of it.
+    """
+    merges = merge_spans(list(changes), flush_pins, MAX_PINS)
+    if merges:
+        return merges[0]
+    return next((span for span, change in changes.items() if wants_rewrite(change)), None)

@@ -137,6 +137,11 @@ class Lake:
         """Delete the rows of a generation that was never prepared (a killed compaction's)."""
         self.table("clusters").delete(f"generation = {generation}")
 
+    def remove_segments(self, segment_ids: list[str]) -> None:
+        """Delete the rows of segments that nobody searches any more: whole partitions."""
+        names = ", ".join(f"'{segment_id}'" for segment_id in segment_ids)
+        self.table("segments").delete(f"segment_id IN ({names})")
+
     def maintain(self) -> None:
         """Compact small files, write checkpoints, drop old logs and files, off the batch's path."""
         for name in TABLES:

@@ -5,10 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neardup.index.policy import (
+    Change,
     flush_ranges,
     live_segments,
     live_spans,
     merge_spans,
+    next_span,
     partition_segments,
     wants_rewrite,
 )
@@ -152,4 +154,13 @@ def test_merging_as_a_counter(flushes):
     ],
 )
 def test_wants_rewrite(held, gone, missing, expected):
-    assert wants_rewrite(held, gone, missing) is expected
+    assert wants_rewrite(Change(held, gone, missing)) is expected
+
+
+def test_next_span_merges_first_then_rewrites():
+    fresh, spent = Change(4096, 0, 0), Change(4096, 2000, 0)
+    four = {span: spent for span in spans_of(0, 10, 20, 30, 40)}
+    assert next_span(four, 10) == (0, 40)
+    assert next_span({(0, 10): fresh, (10, 20): spent}, 10) == (10, 20)
+    assert next_span({(0, 10): fresh}, 10) is None
+    assert next_span({}, 10) is None
