@@ -33,6 +33,8 @@ LINKS = pa.schema(
 
 QUERIES_AT_ONCE = 128
 
+NO_CANDIDATES = Candidates(*(np.empty(0, dtype) for dtype in ("i4", "i8", "i4", "i4")))
+
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Signatures = npt.NDArray[np.uint8]
@@ -43,12 +45,23 @@ def take(found: Candidates, keep: npt.NDArray[Any]) -> Candidates:
     return Candidates(*(column[keep] for column in found))
 
 
+class Memtable(NamedTuple):
+    """Live indexed pins that no segment holds: ordinals int64 [n], signatures uint8 [n, 128].
+
+    By ordinal, ascending.
+    """
+
+    ordinals: Int64
+    signatures: Signatures
+
+
 @dataclass(frozen=True)
 class Ended:
     """Pins that no longer match anything.
 
-    ``before`` int64: ordinals dead when the batch began, ascending. ``during`` int64, ascending,
-    and ``at`` int32: ordinals that end in the batch, and how many queries came before that.
+    ``before`` int64, ascending: those that ended before the batch, but that a segment still holds.
+    ``during`` int64, ascending, and ``at`` int32: those that end in the batch, and how many queries
+    came before that.
     """
 
     before: Int64
@@ -57,12 +70,19 @@ class Ended:
 
     def mask(self, found: Candidates) -> npt.NDArray[np.bool_]:
         """True where the older pin is live when the query arrives."""
-        live = ~np.isin(found.ordinal, self.before)
-        if len(self.during):
-            where = np.searchsorted(self.during, found.ordinal).clip(max=len(self.during) - 1)
-            ended = (self.during[where] == found.ordinal) & (self.at[where] <= found.query)
-            live &= ~ended
+        live = place(self.before, found.ordinal) < 0
+        where = place(self.during, found.ordinal)
+        ending = where >= 0
+        live[ending] &= self.at[where[ending]] > found.query[ending]
         return live
+
+
+def place(ascending: Int64, values: Int64) -> Int64:
+    """Where each value stands, int64 [n]; -1 if it does not."""
+    if not len(ascending):
+        return np.full(len(values), -1)
+    where = np.searchsorted(ascending, values).clip(max=len(ascending) - 1)
+    return np.where(ascending[where] == values, where, -1)
 
 
 def nearest(found: Candidates, limit: int) -> Candidates:
@@ -86,7 +106,7 @@ def gather(
     ``find`` sees a slice of the queries at a time, so that a crowd of copies costs memory for
     QUERIES_AT_ONCE times the pins searched, not for the whole batch.
     """
-    parts = [Candidates(*(np.empty(0, dtype) for dtype in ("i4", "i8", "i4", "i4")))]
+    parts = [NO_CANDIDATES]
     for begin in range(0, len(queries), QUERIES_AT_ONCE):
         found = find(queries[begin : begin + QUERIES_AT_ONCE])
         found = found._replace(query=found.query + np.int32(begin))
@@ -153,7 +173,7 @@ def _in_segment(plan: SearchPlan, segment_id: str, radius: int) -> tuple[Candida
         plan.max_links,
         lambda queries: search(segment, queries, radius).candidates,
     )
-    return found, segment.signatures[found.ordinal - segment.first]
+    return found, segment.signatures_of(found.ordinal)
 
 
 def _links(

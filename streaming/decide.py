@@ -55,4 +55,4 @@ def decide(state: State, rows: list[dict[str, Any]]) -> Decided:
 def _ended(state: State, ended: dict[int, int]) -> Ended:
     during = np.array(sorted(ended), np.int64)
     at = np.array([ended[ordinal] for ordinal in during.tolist()], np.int32)
-    return Ended(state.fold.dead(), during, at)
+    return Ended(state.masked, during, at)

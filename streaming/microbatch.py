@@ -14,33 +14,23 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from neardup.clusters.ledger import fold_rows
-from neardup.index.hamming import Pairs, pairs_within, pairs_within_batch
-from neardup.index.ids import id_hashes
+from neardup.index.exemplars import NOBODY
 from neardup.index.policy import flush_ranges, partition_segments
-from neardup.index.search import Candidates, overlap
-from neardup.index.segment import build_segment, k_for
-from neardup.index.terms import Bands
+from neardup.index.search import Candidates
+from neardup.index.store import SIGNATURE_BYTES
 from neardup.models.classifier import Classifier
 from neardup.models.hasher import Hasher
 from neardup.schemas.settings import Settings
-from neardup.streaming.candidates import (
-    LINKS,
-    Broadcast,
-    SearchPlan,
-    gather,
-    joined,
-    nearest,
-    search_tasks,
-    take,
-)
+from neardup.streaming.candidates import LINKS, Broadcast, SearchPlan, search_tasks
 from neardup.streaming.decide import Decided, decide
 from neardup.streaming.hashing import HASHED, HashingPlan, hash_batches
+from neardup.streaming.nearest import Rule
+from neardup.streaming.resolve import Scored, Settled, scored, settle
+from neardup.streaming.segments import write_segment
 from neardup.streaming.state import State
 from neardup.streaming.warm import warm_worker
 
@@ -92,7 +82,7 @@ class MicroBatch:
         self._hasher = hasher
         self._classifier = classifier
         self._model = spark.sparkContext.broadcast(classifier.to_arrays())
-        self._bands = Bands()
+        self._rule = Rule(state.plan, classifier.radius, settings.stream.max_links)
         self._parallel = spark.sparkContext.defaultParallelism
         self.state = state
 
@@ -113,9 +103,9 @@ class MicroBatch:
             decided = decide(self.state, good)
         report.added = len(decided.adds)
         with report.stage("search"):
-            links = self._search(decided)
-        report.candidates = len(links)
-        report.links = self._attach(decided, links)
+            settled = self._search(decided)
+        report.candidates, report.links = settled.scored, len(settled.links.score)
+        self._attach(decided, settled)
         with report.stage("commit"):
             self._commit_quarantine(bad)
             self._commit_pins(decided)
@@ -140,93 +130,66 @@ class MicroBatch:
         good = [row for row in fresh if row["kind"] != "bad"]
         return good, [row for row in fresh if row["kind"] == "bad"]
 
-    def _search(self, decided: Decided) -> pa.Table:
-        plan = self._plan(decided)
+    def _search(self, decided: Decided) -> Settled:
+        state = self.state
+        return settle(
+            decided,
+            state.memtable(),
+            state.exemplars,
+            state.signature_of,
+            self._rule,
+            partial(self._score, decided),
+        )
+
+    def _score(self, decided: Decided, pairs: Candidates, in_segments: bool) -> Scored:
+        """Score pairs and, if asked to, search the segments, in one job on the executors."""
+        plan = self._plan(decided, pairs, in_segments)
         if not plan.tasks:
-            return LINKS.empty_table()
+            return scored(LINKS.empty_table())
         shared = Broadcast(self._spark.sparkContext.broadcast(plan), self._model)
         tasks = self._spark.range(0, plan.tasks, 1, plan.tasks)
         try:
             found = tasks.mapInArrow(partial(search_tasks, shared), from_arrow_schema(LINKS))
-            return found.toArrow()
+            return scored(found.toArrow())
         finally:
             shared.plan.destroy()
 
-    def _plan(self, decided: Decided) -> SearchPlan:
+    def _plan(self, decided: Decided, pairs: Candidates, in_segments: bool) -> SearchPlan:
         state, stream = self.state, self._settings.stream
-        pairs = self._memtable_pairs(decided)
-        everything = np.concatenate([self._memtable(), decided.queries])
-        searched = len(decided.queries) > 0
-        segments = len(state.segment_ids) if searched else 0
-        parts = min(self._parallel, 1 + segments * len(decided.queries) // SEARCHES_PER_TASK)
-        groups = partition_segments([stream.flush_pins] * segments, parts)
+        searched = state.segment_ids if in_segments and len(decided.queries) else []
+        searches = len(searched) * len(decided.queries)
+        parts = min(self._parallel, 1 + searches // SEARCHES_PER_TASK)
+        sizes = [1 + state.segment(segment_id).n for segment_id in searched]
         return SearchPlan(
             queries=decided.queries,
             ended=decided.ended,
-            groups=[[state.segment_ids[i] for i in group] for group in groups],
+            groups=[[searched[i] for i in group] for group in partition_segments(sizes, parts)],
             pairs=pairs,
-            others=everything[pairs.ordinal - state.memtable_first],
+            others=self._older(decided, pairs),
             lake=state.lake.path,
             cache_dir=state.lake.cache_directory(),
             cache_bytes=stream.cache_bytes,
             max_links=stream.max_links,
         )
 
-    def _memtable(self) -> Signatures:
-        return self.state.store.signatures(slice(self.state.memtable_first, None))
+    def _older(self, decided: Decided, pairs: Candidates) -> Signatures:
+        """The signatures of the older pins of pairs; some of them may be of this batch."""
+        first = self.state.next_ordinal
+        others = np.empty((len(pairs.ordinal), SIGNATURE_BYTES), np.uint8)
+        new = pairs.ordinal >= first
+        others[new] = decided.queries[pairs.ordinal[new] - first]
+        others[~new] = self.state.store.signatures(pairs.ordinal[~new])
+        return others
 
-    def _memtable_pairs(self, decided: Decided) -> Candidates:
-        """Pairs with pins that are in no segment yet, this batch's among them, by brute force.
-
-        Only pairs that share a term count, as in a segment: so what is found does not depend on
-        when the memtable was flushed.
-        """
-        queries, memtable, radius = decided.queries, self._memtable(), self._classifier.radius
-        first, limit = self.state.memtable_first, self._settings.stream.max_links
-        k = k_for(self._settings.stream.flush_pins)
-
-        def sharing(newer: Signatures, older: Signatures, pairs: Pairs, offset: int) -> Candidates:
-            shared = overlap(newer[pairs.query], older[pairs.corpus], self._bands, k)
-            ordinals = pairs.corpus.astype(np.int64) + offset
-            found = Candidates(pairs.query, ordinals, shared, pairs.distance)
-            return take(found, shared > 0)
-
-        earlier = gather(
-            queries,
-            decided.ended,
-            limit,
-            lambda some: sharing(some, memtable, pairs_within(some, memtable, radius), first),
-        )
-        pairs = pairs_within_batch(queries, radius)
-        within = sharing(queries, queries, pairs, first + len(memtable))
-        within = take(within, decided.ended.mask(within))
-        return nearest(joined([earlier, within]), limit)
-
-    def _attach(self, decided: Decided, links: pa.Table) -> int:
-        """Give each added row its links, nearest first; their number."""
-        accepted = links.filter(pc.field("accepted"))
-        columns = (accepted.column(name).to_numpy() for name in Candidates._fields)
-        found = Candidates(*columns)
-        scores = dict(
-            zip(
-                zip(found.query.tolist(), found.ordinal.tolist(), strict=True),
-                accepted.column("score").to_pylist(),
-                strict=True,
-            )
-        )
-        kept = nearest(found, self._settings.stream.max_links)
-        for row in decided.adds:
+    def _attach(self, decided: Decided, settled: Settled) -> None:
+        """Give each added row its exemplar and its links, nearest first."""
+        for row, exemplar in zip(decided.adds, settled.exemplars.tolist(), strict=True):
             row["links"] = []
-        for query, ordinal, shared, hamming in zip(*(c.tolist() for c in kept), strict=True):
-            decided.adds[query]["links"].append(
-                {
-                    "ordinal": ordinal,
-                    "overlap": shared,
-                    "hamming": hamming,
-                    "score": scores[query, ordinal],
-                }
-            )
-        return len(kept.query)
+            row["exemplar"] = None if exemplar == NOBODY else exemplar
+        columns = (*settled.links.candidates, settled.links.score)
+        for query, *link in zip(*(column.tolist() for column in columns), strict=True):
+            names = ("ordinal", "overlap", "hamming", "score")
+            decided.adds[query]["links"].append(dict(zip(names, link, strict=True)))
 
     def _commit_quarantine(self, bad: list[dict[str, Any]]) -> None:
         new = [
@@ -246,11 +209,7 @@ class MicroBatch:
         for row in decided.adds:
             row["hasher"], row["model"] = self._hasher.version, self._classifier.version
         state.lake.append_rows("pins", decided.rows)
-        for row in decided.rows:
-            state.positions[row["partition"]] = row["offset"]
-        state.store.extend([row["pin_id"] for row in decided.adds], decided.queries)
-        state.memtable.update({row["pin_id"]: row["ordinal"] for row in decided.adds})
-        state.batch_seq += 1
+        state.apply(decided.rows, decided.queries)
 
     def _fold(self, decided: Decided) -> None:
         rows = fold_rows(self.state.fold, decided.rows, self.state.store)
@@ -258,27 +217,10 @@ class MicroBatch:
             self.state.lake.append("clusters", rows)
 
     def flush(self) -> None:
-        """Write segments until the memtable holds fewer than ``flush_pins`` pins."""
+        """Write a segment for each whole range of ``flush_pins`` ordinals that has none."""
         state = self.state
-        size = state.next_ordinal - state.memtable_first
-        for first, end in flush_ranges(
-            state.memtable_first, size, self._settings.stream.flush_pins
-        ):
-            pin_ids = [state.store.pin_id(ordinal) for ordinal in range(first, end)]
-            signatures = state.store.signatures(slice(first, end))
-            built = build_segment(first, signatures, id_hashes(pin_ids), self._bands)
-            state.lake.append_rows(
-                "segments",
-                [
-                    {
-                        "segment_id": built.segment_id,
-                        "block": name,
-                        "first_ordinal": first,
-                        "end_ordinal": end,
-                        "payload": payload,
-                    }
-                    for name, payload in built.blocks.items()
-                ],
-            )
-            state.segment_ids.append(built.segment_id)
-            state.forget_flushed(end)
+        size = state.next_ordinal - state.flushed
+        for span in flush_ranges(state.flushed, size, self._settings.stream.flush_pins):
+            built = state.build(span)
+            write_segment(state.lake, built)
+            state.adopt([built.segment_id])

@@ -1,27 +1,49 @@
 """What the driver holds between two batches. All of it can be rebuilt from the tables.
 
-Per pin: 24 bytes of fold in memory; signature and id in memory-mapped files (``index.store``).
-Per memtable pin (at most ``flush_pins`` and a batch): a dict entry, about 200 bytes.
+Per pin: 24 bytes of fold and 8 of exemplars in memory; signature and id in memory-mapped files
+(``index.store``). Per pin since the last flush (at most ``flush_pins`` and a batch): a dict entry,
+about 200 bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from neardup.clusters.evidence import Evidence
 from neardup.clusters.fold import Fold
-from neardup.clusters.ledger import catch_up, load_store, restore
+from neardup.clusters.ledger import LOG_ORDER, catch_up, load_store, restore
 from neardup.index.cache import SegmentCache
+from neardup.index.exemplars import NOBODY, Exemplars
 from neardup.index.ids import id_hashes
-from neardup.index.segment import Segment
+from neardup.index.plans import ensure_plan
+from neardup.index.policy import Span, live_segments
+from neardup.index.segment import Segment, SegmentBlocks, SegmentName, build_segment
 from neardup.index.store import PinStore
-from neardup.schemas.errors import StreamError
+from neardup.index.terms import TermPlan
+from neardup.schemas.errors import LakeError, StreamError
 from neardup.schemas.lake import Lake, segment_blocks
+from neardup.streaming.candidates import Memtable, place
+
+Int64 = npt.NDArray[np.int64]
+Signatures = npt.NDArray[np.uint8]
+
+_NONE = np.empty(0, np.int64)
+
+EVENTS = pa.schema(
+    [
+        ("kind", pa.string()),
+        ("ordinal", pa.int64()),
+        ("exemplar", pa.int64()),
+        ("previous", pa.int64()),
+    ]
+)
 
 
 @dataclass
@@ -30,20 +52,28 @@ class State:
 
     ``positions``: Kafka partition -> last offset whose decision is in ``pins``.
     ``quarantined``: source positions beyond those that are already in ``quarantine``.
-    ``memtable``: pin id -> newest ordinal, for pins from ``memtable_first`` on.
+    ``segment_ids``: the segments that are searched, by ordinals.
+    ``flushed``: one past the last ordinal of the last of them.
+    ``recent``: pin id -> newest ordinal, for pins from ``flushed`` on.
+    ``strays``: live indexed pins before ``flushed`` that no segment holds: those elected since.
+    ``masked``: pins that have ended but that a segment still holds. Both ascend.
     """
 
     lake: Lake
     cache: SegmentCache
     store: PinStore
     fold: Fold
+    plan: TermPlan
     topic_id: str
+    exemplars: Exemplars = field(default_factory=Exemplars)
     batch_seq: int = 0
-    memtable_first: int = 0
+    flushed: int = 0
     positions: dict[int, int] = field(default_factory=dict)
     quarantined: set[tuple[int, int]] = field(default_factory=set)
-    memtable: dict[str, int] = field(default_factory=dict)
+    recent: dict[str, int] = field(default_factory=dict)
     segment_ids: list[str] = field(default_factory=list)
+    strays: Int64 = field(default_factory=_NONE.copy)
+    masked: Int64 = field(default_factory=_NONE.copy)
 
     @property
     def next_ordinal(self) -> int:
@@ -52,9 +82,12 @@ class State:
     def segment(self, segment_id: str) -> Segment:
         return self.cache.open(segment_id, partial(segment_blocks, self.lake.path, segment_id))
 
-    def find(self, pin_ids: Sequence[str]) -> npt.NDArray[np.int64]:
-        """The newest ordinal of each pin id, int64 [n]; -1 where the id is new."""
-        found = np.array([self.memtable.get(pin_id, -1) for pin_id in pin_ids], np.int64)
+    def find(self, pin_ids: Sequence[str]) -> Int64:
+        """The newest ordinal of each pin id, int64 [n]; -1 where no live pin has the id.
+
+        Some ids whose versions have all ended are found too.
+        """
+        found = np.array([self.recent.get(pin_id, -1) for pin_id in pin_ids], np.int64)
         hashes = id_hashes(pin_ids)
         for segment_id in reversed(self.segment_ids):
             unknown = np.flatnonzero(found < 0)
@@ -63,10 +96,75 @@ class State:
             found[unknown] = self.segment(segment_id).find_ids(hashes[unknown])
         return found
 
-    def forget_flushed(self, end: int) -> None:
-        """The memtable now begins at ordinal ``end``."""
-        self.memtable = {pin: ordinal for pin, ordinal in self.memtable.items() if ordinal >= end}
-        self.memtable_first = end
+    def signature_of(self, ordinal: int) -> Signatures:
+        """The signature of a pin, uint8 [1, 128]."""
+        return self.store.signatures(slice(ordinal, ordinal + 1))
+
+    def memtable(self) -> Memtable:
+        """The live indexed pins that no segment holds."""
+        recent = self.exemplars.indexed(self.flushed, self.next_ordinal)
+        ordinals = np.concatenate([self.strays, recent])
+        return Memtable(ordinals, self.store.signatures(ordinals))
+
+    def apply(self, rows: list[dict[str, Any]], signatures: Signatures) -> None:
+        """Take over the next batch, which is in ``pins``; the fold is not touched.
+
+        ``rows`` in the order of the log; ``signatures`` uint8 [adds, 128].
+        """
+        added = {row["pin_id"]: row["ordinal"] for row in rows if row["kind"] == "add"}
+        self.store.extend([row["pin_id"] for row in rows if row["kind"] == "add"], signatures)
+        self.recent.update(added)
+        self.positions.update({row["partition"]: row["offset"] for row in rows})
+        self.replay(pa.Table.from_pylist(rows, schema=EVENTS))
+        self.batch_seq += 1
+
+    def replay(self, rows: pa.Table) -> None:
+        """Add and end pins as in these rows of the log: kind, ordinal, exemplar, previous."""
+        ends = pc.if_else(pc.equal(rows["kind"], "repeat"), None, rows["previous"])
+        columns = (rows["ordinal"], rows["exemplar"], ends)
+        ordinals, exemplars, ended = (pc.fill_null(c, NOBODY).to_numpy() for c in columns)
+        elected = self.exemplars.replay(ordinals, exemplars, ended)
+        strays = np.union1d(self.strays, elected[elected < self.flushed])
+        self.strays = strays[self.exemplars.is_indexed(strays)]
+        self._mask(np.sort(ended[ended != NOBODY]))
+
+    def _mask(self, ended: Int64) -> None:
+        for segment_id in self.segment_ids if len(ended) else ():
+            held = ended[place(self.segment(segment_id).ordinals, ended) >= 0]
+            if len(held):
+                self.masked = np.union1d(self.masked, held)
+
+    def build(self, span: Span) -> SegmentBlocks:
+        """The segment of a range of ordinals, of what is indexed and live in it now."""
+        indexed, live = self.exemplars.indexed(*span), self.exemplars.live(*span)
+        hashes = id_hashes([self.store.pin_id(ordinal) for ordinal in live.tolist()])
+        return build_segment(span, indexed, self.store.signatures(indexed), hashes, live, self.plan)
+
+    def adopt(self, segment_ids: Iterable[str]) -> None:
+        """Search these segments of the lake too, and no longer those whose ranges they cover."""
+        before = set(self.segment_ids)
+        self.segment_ids = live_segments([*before, *segment_ids], self.plan.version)
+        for segment_id in self.segment_ids:
+            if segment_id not in before:
+                self._adopt(SegmentName.of(segment_id).span, self.segment(segment_id).ordinals)
+        self._forget_flushed(SegmentName.of(self.segment_ids[-1]).end if self.segment_ids else 0)
+
+    def _adopt(self, span: Span, held: Int64) -> None:
+        indexed = self.exemplars.indexed(*span)
+        missing, gone = indexed[place(held, indexed) < 0], held[~self.exemplars.is_indexed(held)]
+        self.strays = np.union1d(_outside(self.strays, span), missing)
+        self.masked = np.union1d(_outside(self.masked, span), gone)
+
+    def _forget_flushed(self, end: int) -> None:
+        for ordinal in range(self.flushed, end) if self.recent else ():
+            pin_id = self.store.pin_id(ordinal)
+            if self.recent.get(pin_id) == ordinal:
+                del self.recent[pin_id]
+        self.flushed = end
+
+
+def _outside(ordinals: Int64, span: Span) -> Int64:
+    return ordinals[(ordinals < span[0]) | (ordinals >= span[1])]
 
 
 def rebuild(
@@ -80,12 +178,13 @@ def rebuild(
     store = load_store(lake, PinStore(directory))
     fold, through = restore(lake, lake.current_generation(), evidence, store)
     catch_up(lake, fold, through, store)
-    state = State(lake, cache, store, fold, topic_id)
+    state = State(lake, cache, store, fold, ensure_plan(lake), topic_id)
     _read_positions(state)
     _read_quarantined(state)
+    _read_exemplars(state)
     _read_segments(state)
-    for ordinal in range(state.memtable_first, len(store)):
-        state.memtable[store.pin_id(ordinal)] = ordinal
+    for ordinal in range(state.flushed, len(store)):
+        state.recent[store.pin_id(ordinal)] = ordinal
     return state
 
 
@@ -116,8 +215,19 @@ def _read_quarantined(state: State) -> None:
     }
 
 
+def _read_exemplars(state: State) -> None:
+    columns = [*EVENTS.names, *(name for name, _ in LOG_ORDER)]
+    log = state.lake.read("pins", columns).sort_by(LOG_ORDER)
+    try:
+        state.replay(log)
+    except ValueError as error:
+        raise LakeError(
+            f"The log in {state.lake.path / 'pins'} contradicts itself: {error} It was changed "
+            "from outside. Restore the table from a backup."
+        ) from None
+
+
 def _read_segments(state: State) -> None:
-    rows = state.lake.read("segments", ["segment_id", "end_ordinal"])
-    ends = dict(zip(rows["segment_id"].to_pylist(), rows["end_ordinal"].to_pylist(), strict=True))
-    state.segment_ids = sorted(ends, key=lambda segment_id: ends[segment_id])
-    state.memtable_first = max(ends.values(), default=0)
+    """Those of the lake's plan; what they do not hold is in the memtable until the next flush."""
+    rows = state.lake.rows("SELECT DISTINCT segment_id FROM segments")
+    state.adopt(row["segment_id"] for row in rows)

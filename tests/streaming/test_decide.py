@@ -25,9 +25,8 @@ class Pins:
         self.store = SimpleNamespace(
             signatures=lambda o: np.frombuffer(self.bits[o[0]], np.uint8)[None]
         )
-        self.fold = SimpleNamespace(
-            is_live=lambda o: o not in self.gone, dead=lambda: np.array(sorted(self.gone), np.int64)
-        )
+        self.fold = SimpleNamespace(is_live=lambda o: o not in self.gone)
+        self.masked = np.array([], np.int64)
 
     @property
     def next_ordinal(self) -> int:
@@ -93,6 +92,8 @@ def test_decisions_do_not_depend_on_batch_boundaries(
 
 def test_a_version_that_ends_in_the_batch_is_known_to_the_search() -> None:
     pins = Pins()
+    pins.masked = np.array([-7])
     batch = decide(pins, [row_of(e) for e in [("a", 0), ("b", 0), ("a", 1), ("c", 0)]])  # type: ignore[arg-type]
+    assert batch.ended.before.tolist() == [-7], "what the state knows of its segments goes along"
     assert batch.ended.during.tolist() == [0]
     assert batch.ended.at.tolist() == [2], "queries 0 and 1 came before the end of ordinal 0"
