@@ -1,0 +1,81 @@
+"""A plan for a lake, from a sample of its own pins and links."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from neardup.index.costs import Costs
+from neardup.index.density import Density, describe
+from neardup.index.lake_sample import draw_from
+from neardup.index.planner import Choice, choose, weigh
+from neardup.index.plans import current_plan
+from neardup.index.sample import draw
+from neardup.index.weighing import Wanted, Weighed
+from neardup.schemas.lake import Lake
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What was measured, what was weighed, and the plan that the lake has now.
+
+    ``typical_links``: the lake has too few links of its own yet, these are typical ones.
+    """
+
+    density: Density
+    typical_links: bool
+    costs: Costs
+    wanted: Wanted
+    choice: Choice
+    present: Weighed
+
+    def figures(self) -> dict[str, Any]:
+        """All of it as what JSON holds."""
+        choice = self.choice
+        return {
+            "density": asdict(self.density),
+            "typical_links": self.typical_links,
+            "costs": asdict(self.costs),
+            "wanted": asdict(self.wanted),
+            "plans": choice.plans,
+            "chosen": _figures(choice.chosen),
+            "present": _figures(self.present),
+            "best": [_figures(row) for row in choice.best],
+            "neighbours": [_figures(row) for row in choice.neighbours],
+        }
+
+
+def plan_for(
+    lake: Lake,
+    radius: int,
+    costs: Costs,
+    recall: float,
+    bytes_per_pin: float,
+    max_scored: int,
+    pins: int | None = None,
+) -> Planned:
+    """The best plan for ``pins`` pins (as many as now if None) that find pairs within ``radius``.
+
+    Raises LakeError if the lake has no pins, SettingsError if no plan does what is wanted.
+    """
+    plan = current_plan(lake)
+    drawn = draw_from(lake, plan)
+    sample = draw(drawn.signatures, drawn.links, radius, drawn.weights)
+    wanted = Wanted(
+        pins=pins or drawn.pins,
+        recall=recall,
+        bytes_per_pin=bytes_per_pin,
+        max_scored=max_scored,
+        seed=plan.seed,
+    )
+    return Planned(
+        density=describe(sample, plan.seed),
+        typical_links=drawn.typical,
+        costs=costs,
+        wanted=wanted,
+        choice=choose(sample, costs, wanted),
+        present=weigh(plan, sample, costs, wanted)._replace(verdict="the lake's plan now"),
+    )
+
+
+def _figures(row: Weighed) -> dict[str, Any]:
+    return {**row._asdict(), "plan": json.loads(row.plan.to_json())}
