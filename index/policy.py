@@ -46,6 +46,9 @@ Span = tuple[int, int]
 
 FAN_OUT = 4
 
+LEAST_CHANGES = 1024
+"""A segment is not built again for fewer pins than these."""
+
 
 def live_spans(spans: Iterable[Span]) -> list[Span]:
     """The ranges that no other one covers, ascending: those that a merge replaced are left out."""
@@ -104,11 +107,11 @@ class Change(NamedTuple):
 def wants_rewrite(change: Change) -> bool:
     """Whether a segment is built again over the same range.
 
-    At a quarter of the segment, and 1,024 pins at least: a rewrite costs as much as the whole
-    segment, so no pin pays for more than four.
+    At a quarter of the segment: a rewrite costs as much as the whole segment, so no pin pays for
+    more than four.
     """
     held, gone, missing = change
-    return gone + missing >= max(1024, (held + missing) // 4)
+    return gone + missing >= max(LEAST_CHANGES, (held + missing) // 4)
 
 
 def next_span(changes: Mapping[Span, Change], flush_pins: int) -> Span | None:

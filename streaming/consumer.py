@@ -33,6 +33,7 @@ from neardup.schemas.errors import NeardupError, StreamError
 from neardup.schemas.lake import Lake
 from neardup.schemas.settings import Settings
 from neardup.streaming.maintenance import Maintenance
+from neardup.streaming.merging import Merging
 from neardup.streaming.microbatch import BatchReport, MicroBatch
 from neardup.streaming.state import rebuild
 
@@ -118,8 +119,13 @@ class Consumer:
             len(self._batch.state.store),
             self._batch.state.batch_seq,
         )
-        seconds = self._settings.stream.maintenance_seconds
-        with Maintenance(self._settings.lake.path, seconds, self._publish_prepared):
+        stream = self._settings.stream
+        with (
+            Maintenance(
+                self._settings.lake.path, stream.maintenance_seconds, self._publish_prepared
+            ),
+            Merging(self._batch.state, self._between_batches, stream.flush_pins),
+        ):
             while query.isActive and not self._stop.wait(0.1):
                 self._stay_warm()
         self._end(query)

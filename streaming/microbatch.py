@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -24,6 +25,7 @@ from neardup.index.search import Candidates
 from neardup.index.store import SIGNATURE_BYTES
 from neardup.models.classifier import Classifier
 from neardup.models.hasher import Hasher
+from neardup.schemas.errors import SegmentError
 from neardup.schemas.settings import Settings
 from neardup.streaming.candidates import LINKS, Broadcast, SearchPlan, search_tasks
 from neardup.streaming.decide import Decided, decide
@@ -143,7 +145,14 @@ class MicroBatch:
 
     def _score(self, decided: Decided, pairs: Candidates, in_segments: bool) -> Scored:
         """Score pairs and, if asked to, search the segments, in one job on the executors."""
-        plan = self._plan(decided, pairs, in_segments)
+        try:
+            return self._job(self._plan(decided, pairs, in_segments))
+        except PythonException as failure:
+            if SegmentError.__name__ not in str(failure) or not self.state.mend():
+                raise
+            return self._job(self._plan(decided, pairs, in_segments))
+
+    def _job(self, plan: SearchPlan) -> Scored:
         if not plan.tasks:
             return scored(LINKS.empty_table())
         shared = Broadcast(self._spark.sparkContext.broadcast(plan), self._model)

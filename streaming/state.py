@@ -7,7 +7,6 @@ about 200 bytes.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,14 @@ from neardup.index.segment import Segment, SegmentBlocks, SegmentName, build_seg
 from neardup.index.store import PinStore
 from neardup.index.terms import TermPlan
 from neardup.schemas.errors import LakeError, StreamError
-from neardup.schemas.lake import Lake, segment_blocks
+from neardup.schemas.lake import Lake
 from neardup.streaming.candidates import Memtable, place
+from neardup.streaming.segments import (
+    build_again,
+    damaged_segments,
+    open_segment,
+    sound_segments,
+)
 
 Int64 = npt.NDArray[np.int64]
 Signatures = npt.NDArray[np.uint8]
@@ -80,7 +85,8 @@ class State:
         return len(self.store)
 
     def segment(self, segment_id: str) -> Segment:
-        return self.cache.open(segment_id, partial(segment_blocks, self.lake.path, segment_id))
+        """A segment of the lake. Raises SegmentError, naming it, if a stored block is damaged."""
+        return open_segment(self.lake, self.cache, segment_id)
 
     def find(self, pin_ids: Sequence[str]) -> Int64:
         """The newest ordinal of each pin id, int64 [n]; -1 where no live pin has the id.
@@ -134,11 +140,12 @@ class State:
             if len(held):
                 self.masked = np.union1d(self.masked, held)
 
-    def build(self, span: Span) -> SegmentBlocks:
+    def build(self, span: Span, revision: int = 0) -> SegmentBlocks:
         """The segment of a range of ordinals, of what is indexed and live in it now."""
         indexed, live = self.exemplars.indexed(*span), self.exemplars.live(*span)
         hashes = id_hashes([self.store.pin_id(ordinal) for ordinal in live.tolist()])
-        return build_segment(span, indexed, self.store.signatures(indexed), hashes, live, self.plan)
+        signatures = self.store.signatures(indexed)
+        return build_segment(span, indexed, signatures, hashes, live, self.plan, revision)
 
     def adopt(self, segment_ids: Iterable[str]) -> None:
         """Search these segments of the lake too, and no longer those whose ranges they cover."""
@@ -148,6 +155,12 @@ class State:
             if segment_id not in before:
                 self._adopt(SegmentName.of(segment_id).span, self.segment(segment_id).ordinals)
         self._forget_flushed(SegmentName.of(self.segment_ids[-1]).end if self.segment_ids else 0)
+
+    def mend(self) -> int:
+        """Build segments again whose blocks in the lake are damaged; how many there were."""
+        damaged = damaged_segments(self.lake, self.segment_ids)
+        self.adopt(build_again(self.lake, damaged, self.build))
+        return len(damaged)
 
     def _adopt(self, span: Span, held: Int64) -> None:
         indexed = self.exemplars.indexed(*span)
@@ -230,4 +243,5 @@ def _read_exemplars(state: State) -> None:
 def _read_segments(state: State) -> None:
     """Those of the lake's plan; what they do not hold is in the memtable until the next flush."""
     rows = state.lake.rows("SELECT DISTINCT segment_id FROM segments")
-    state.adopt(row["segment_id"] for row in rows)
+    live = live_segments((row["segment_id"] for row in rows), state.plan.version)
+    state.adopt(sound_segments(state.lake, state.cache, live, state.build))
