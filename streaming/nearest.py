@@ -5,7 +5,7 @@ A table of ``max_links`` places a query: however many copies a batch holds, it t
 decisions about a pin (``index.exemplars``) and its links look at the nearest ``max_links`` only.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -14,16 +14,8 @@ import numpy.typing as npt
 from neardup.index.hamming import pairs_within, row_distance, words
 from neardup.index.intrinsics import popcount
 from neardup.index.search import Candidates
-from neardup.index.terms import TAIL_BITS, TermPlan, matches
-from neardup.streaming.candidates import (
-    NO_CANDIDATES,
-    QUERIES_AT_ONCE,
-    Ended,
-    Memtable,
-    joined,
-    nearest,
-    take,
-)
+from neardup.index.terms import TAIL_BITS, TermPlan
+from neardup.streaming.candidates import QUERIES_AT_ONCE, Ended, Memtable, nearest, place
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
@@ -46,8 +38,9 @@ class Nearest:
 
     def __init__(self, queries: Signatures, rule: Rule) -> None:
         self._rule = rule
-        self._queries = words(queries)
-        self._band_words = np.ascontiguousarray(rule.plan.words(queries).T)
+        self._limits = (rule.plan.flips, rule.plan.tail_flips, rule.plan.min_overlap)
+        self._signatures, self._queries = queries, words(queries)
+        self._band_words = self._words_of(queries)
         shape = (len(queries), rule.max_links)
         self._hamming = np.full(shape, _FAR, np.int32)
         self._ordinals = np.full(shape, -1, np.int64)
@@ -61,23 +54,47 @@ class Nearest:
         self._hamming[place], self._ordinals[place] = hamming, ordinal
         self._overlap[place] = overlap
 
+    def scan(self, memtable: Memtable, ended: Ended) -> None:
+        """Offer all pins of a memtable to all queries that arrive before they end.
+
+        A slice of the queries at a time: a crowd costs memory for that many times the memtable.
+        """
+        ends = np.full(len(memtable.ordinals), len(self._queries), np.int32)
+        where = place(memtable.ordinals, ended.during)
+        ends[where[where >= 0]] = ended.at[where >= 0]
+        for begin in range(0, len(self._queries), QUERIES_AT_ONCE):
+            some = self._signatures[begin : begin + QUERIES_AT_ONCE]
+            query, row, hamming = pairs_within(some, memtable.signatures, self._rule.radius)
+            met = np.zeros(len(ends), np.bool_)
+            met[row] = True
+            _offer_pairs(
+                (query + np.int32(begin), np.cumsum(met)[row] - 1, hamming),
+                (memtable.ordinals[met], ends[met], self._words_of(memtable.signatures[met])),
+                self._band_words,
+                self._limits,
+                (self._hamming, self._ordinals, self._overlap),
+            )
+
     def offer(self, ordinal: int, signature: Signatures, first: int, end: int) -> None:
         """A pin, uint8 [1, 128], that queries ``first`` to ``end - 1`` may find.
 
         It takes its place where it matches the query and is near enough; no query is offered a pin
         that it has already.
         """
-        plan = self._rule.plan
-        _offer(
-            ordinal,
-            words(signature)[0],
-            plan.words(signature)[:, 0],
-            (first, end),
-            self._queries,
-            self._band_words,
-            (plan.flips, plan.tail_flips, plan.min_overlap, self._rule.radius),
-            (self._hamming, self._ordinals, self._overlap),
-        )
+        self._offer((ordinal, words(signature)[0], self._words_of(signature)[0]), first, end)
+
+    def offer_query(self, query: int, ordinal: int, first: int, end: int) -> None:
+        """As ``offer``, of the pin that is itself a query."""
+        self._offer((ordinal, self._queries[query], self._band_words[query]), first, end)
+
+    def _offer(self, pin: tuple[int, Any, Any], first: int, end: int) -> None:
+        queries = (self._queries, self._band_words)
+        table = (self._hamming, self._ordinals, self._overlap)
+        _offer(pin, (first, end), queries, (*self._limits, self._rule.radius), table)
+
+    def _words_of(self, signatures: Signatures) -> npt.NDArray[np.uint64]:
+        """Band words by row, uint64 [n, bands]."""
+        return np.ascontiguousarray(self._rule.plan.words(signatures).T)
 
     def of(self, query: int) -> tuple[Int32, Int64]:
         """Hamming distances int32 [c] and ordinals int64 [c] of a query's candidates, ascending."""
@@ -96,57 +113,55 @@ def in_memtable(queries: Signatures, ended: Ended, memtable: Memtable, rule: Rul
     """The nearest ``max_links`` candidates of each query among pins of the memtable.
 
     Only pairs that match in as many bands as in a segment count: so what is found does not depend
-    on when the memtable was flushed. A slice of the queries at a time, as in ``gather``.
+    on when the memtable was flushed.
     """
-    parts = [NO_CANDIDATES]
-    for begin in range(0, len(queries), QUERIES_AT_ONCE):
-        some = queries[begin : begin + QUERIES_AT_ONCE]
-        query, row, hamming = pairs_within(some, memtable.signatures, rule.radius)
-        ordinals = memtable.ordinals[row]
-        found = Candidates(query + np.int32(begin), ordinals, np.zeros_like(query), hamming)
-        parts.append(_nearest_matching(take(found, ended.mask(found)), queries, memtable, rule))
-    return joined(parts)
-
-
-def _nearest_matching(
-    near: Candidates, queries: Signatures, memtable: Memtable, rule: Rule
-) -> Candidates:
-    """Those of ``near`` that match, the nearest ``max_links`` of each query.
-
-    Bands are compared for the nearest few first, and for more only where those were not enough.
-    """
-    rest, at_once = nearest(near, len(near.query)), rule.max_links
-    kept = NO_CANDIDATES
-    while len(rest.query):
-        ranks = np.arange(len(rest.query)) - np.searchsorted(rest.query, rest.query)
-        some = take(rest, ranks < at_once)
-        older = memtable.signatures[np.searchsorted(memtable.ordinals, some.ordinal)]
-        some = some._replace(overlap=matches(rule.plan, queries[some.query], older))
-        kept = joined([kept, take(some, some.overlap >= rule.plan.min_overlap)])
-        enough = np.bincount(kept.query, minlength=len(queries)) >= rule.max_links
-        rest = take(rest, (ranks >= at_once) & ~enough[rest.query])
-        at_once *= 2
-    return nearest(kept, rule.max_links)
+    near = Nearest(queries, rule)
+    near.scan(memtable, ended)
+    return near.candidates()
 
 
 @numba.njit(cache=True, nogil=True)
-def _offer(pin, signature, band_words, span, queries, query_words, limits, table):  # type: ignore[no-untyped-def]
+def _offer(pin, span, queries, limits, table):  # type: ignore[no-untyped-def]
+    """One pin to a range of queries."""
     flips, tail_flips, min_overlap, radius = limits
-    hamming, ordinals, overlap = table
-    last = hamming.shape[1] - 1
+    (ordinal, signature, band_words), (signatures, query_words) = pin, queries
     for i in range(span[0], span[1]):
-        bits = np.int32(row_distance(queries[i], signature))
-        if bits > radius or not _before(bits, pin, hamming[i, last], ordinals[i, last]):
-            continue
-        shared = _shared(query_words[i], band_words, flips, tail_flips)
-        if shared < min_overlap:
-            continue
-        at = last
-        while at > 0 and _before(bits, pin, hamming[i, at - 1], ordinals[i, at - 1]):
-            hamming[i, at], ordinals[i, at] = hamming[i, at - 1], ordinals[i, at - 1]
-            overlap[i, at] = overlap[i, at - 1]
-            at -= 1
-        hamming[i, at], ordinals[i, at], overlap[i, at] = bits, pin, shared
+        bits = np.int32(row_distance(signatures[i], signature))
+        if bits <= radius and _has_room(table, i, bits, ordinal):
+            shared = _shared(query_words[i], band_words, flips, tail_flips)
+            if shared >= min_overlap:
+                _insert(table, i, bits, ordinal, shared)
+
+
+@numba.njit(cache=True, nogil=True)
+def _offer_pairs(pairs, pins, query_words, limits, table):  # type: ignore[no-untyped-def]
+    """Pairs of a query and a pin, if the pin has not ended when the query arrives."""
+    flips, tail_flips, min_overlap = limits
+    (query, row, hamming), (ordinals, ends, band_words) = pairs, pins
+    for at in range(len(query)):
+        i, j, bits = query[at], row[at], hamming[at]
+        if i < ends[j] and _has_room(table, i, bits, ordinals[j]):
+            shared = _shared(query_words[i], band_words[j], flips, tail_flips)
+            if shared >= min_overlap:
+                _insert(table, i, bits, ordinals[j], shared)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _has_room(table, i, bits, ordinal):  # type: ignore[no-untyped-def]
+    hamming, ordinals, _ = table
+    last = hamming.shape[1] - 1
+    return _before(bits, ordinal, hamming[i, last], ordinals[i, last])
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _insert(table, i, bits, ordinal, shared):  # type: ignore[no-untyped-def]
+    hamming, ordinals, overlap = table
+    at = hamming.shape[1] - 1
+    while at > 0 and _before(bits, ordinal, hamming[i, at - 1], ordinals[i, at - 1]):
+        hamming[i, at], ordinals[i, at] = hamming[i, at - 1], ordinals[i, at - 1]
+        overlap[i, at] = overlap[i, at - 1]
+        at -= 1
+    hamming[i, at], ordinals[i, at], overlap[i, at] = bits, ordinal, shared
 
 
 @numba.njit(cache=True, nogil=True, inline="always")

@@ -94,7 +94,6 @@ class _Batch:
         signature_of: Callable[[int], Signatures],
         rule: Rule,
     ) -> None:
-        self._queries = decided.queries
         self._exemplars = exemplars
         self._first = len(exemplars)
         self._signature_of = signature_of
@@ -109,9 +108,9 @@ class _Batch:
     def resolve(self, known: Candidates) -> tuple[Candidates, Int64]:
         """All candidates of each query, by (query, hamming, ordinal), and its exemplar."""
         self._near.load(known)
-        answering = np.full(len(self._queries), NOBODY, np.int64)
+        answering = np.full(len(self._ends) - 1, NOBODY, np.int64)
         with self._exemplars.trial():
-            for query in range(len(self._queries)):
+            for query in range(len(answering)):
                 for ordinal in self._ends[query]:
                     elected = self._exemplars.end(ordinal)
                     if elected != NOBODY:
@@ -124,10 +123,11 @@ class _Batch:
 
     def _index(self, ordinal: int, begin: int) -> None:
         """A pin can be found from query ``begin`` on, until it ends."""
-        row = ordinal - self._first
-        signature = self._queries[row : row + 1] if row >= 0 else self._signature_of(ordinal)
-        end = self._end_of.get(ordinal, len(self._queries))
-        self._near.offer(ordinal, signature, begin, end)
+        row, end = ordinal - self._first, self._end_of.get(ordinal, len(self._ends) - 1)
+        if row >= 0:
+            self._near.offer_query(row, ordinal, begin, end)
+        else:
+            self._near.offer(ordinal, self._signature_of(ordinal), begin, end)
 
 
 def _among(pairs: Candidates, others: Candidates) -> npt.NDArray[np.bool_]:

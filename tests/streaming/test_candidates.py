@@ -1,7 +1,7 @@
 """Which candidates survive: ended pins and the nearest of many, against loops."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neardup.index.search import Candidates
@@ -22,6 +22,7 @@ PAIRS = st.lists(
 )
 
 
+@settings(deadline=None)  # the first call compiles
 @given(rows=PAIRS, limit=st.integers(1, 5))
 def test_nearest(rows: list[tuple[int, int, int]], limit: int) -> None:
     kept = nearest(candidates(rows), limit)
@@ -33,6 +34,7 @@ def test_nearest(rows: list[tuple[int, int, int]], limit: int) -> None:
     assert list(found) == expected
 
 
+@settings(deadline=None)  # the first call compiles
 @given(
     rows=PAIRS,
     before=st.sets(st.integers(0, 9)),
@@ -51,6 +53,7 @@ def test_ended_pins_match_nothing_from_their_end_on(
     assert live.tolist() == expected
 
 
+@settings(deadline=None)  # the first call compiles
 @given(rows=PAIRS, limit=st.integers(1, 3), copies=st.integers(1, QUERIES_AT_ONCE))
 def test_gathering_by_slices_is_gathering_at_once(
     rows: list[tuple[int, int, int]], limit: int, copies: int
