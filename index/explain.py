@@ -32,6 +32,19 @@ def report(planned: Planned) -> str:
     return "\n\n".join(parts)
 
 
+def verdict(planned: Planned) -> str:
+    """One line for a log: the lake's plan, and the best one where that is another."""
+    present, best = planned.present, planned.choice.chosen
+    text = f"term plan at {planned.wanted.pins:,} pins: the lake's {_found(present)}"
+    if best.plan == present.plan:
+        return f"{text}; there is no better one"
+    return f"{text}; the best one {_found(best)} (`neardup plan` shows it)"
+
+
+def _found(row: Weighed) -> str:
+    return f"finds {row.recall:.4f} of the links, {row.seconds * 1e6:,.0f} us a query"
+
+
 def table(rows: list[Weighed]) -> str:
     """A plan a line: what it is, what a query finds and does, microseconds, bytes a pin."""
     return "\n".join([_HEADER, *(_line(row) for row in rows)])

@@ -8,7 +8,7 @@ from neardup.index.costs import Costs
 from neardup.index.density import Density, describe
 from neardup.index.lake_sample import draw_from
 from neardup.index.planner import Choice, choose, weigh
-from neardup.index.plans import current_plan
+from neardup.index.plans import current_plan, record_plan
 from neardup.index.sample import draw
 from neardup.index.weighing import Wanted, Weighed
 from neardup.schemas.lake import Lake
@@ -48,9 +48,9 @@ def plan_for(
     lake: Lake,
     radius: int,
     costs: Costs,
-    recall: float,
-    bytes_per_pin: float,
     max_scored: int,
+    recall: float = 0.99,
+    bytes_per_pin: float = 1024.0,
     pins: int | None = None,
 ) -> Planned:
     """The best plan for ``pins`` pins (as many as now if None) that find pairs within ``radius``.
@@ -75,6 +75,19 @@ def plan_for(
         choice=choose(sample, costs, wanted),
         present=weigh(plan, sample, costs, wanted)._replace(verdict="the lake's plan now"),
     )
+
+
+def adopt(lake: Lake, planned: Planned) -> None:
+    """Make the chosen plan the lake's. Raises StreamError while a stream or a backfill runs."""
+    chosen, wanted = planned.choice.chosen, planned.wanted
+    with lake.lease("stream"):
+        record_plan(
+            lake,
+            chosen.plan,
+            f"planned for {wanted.pins} pins and recall {wanted.recall:g}: expected recall "
+            f"{chosen.recall:.4f}, {chosen.seconds * 1e6:.0f} us a query, "
+            f"{chosen.bytes_per_pin:.0f} bytes a pin",
+        )
 
 
 def _figures(row: Weighed) -> dict[str, Any]:

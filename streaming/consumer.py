@@ -24,6 +24,9 @@ from neardup.clusters.ledger import (
     require_hasher,
 )
 from neardup.index.cache import SegmentCache
+from neardup.index.calibrate import calibrate
+from neardup.index.explain import verdict
+from neardup.index.lake_plan import plan_for
 from neardup.infra.spark import spark_session
 from neardup.infra.topics import partitions, topic_id
 from neardup.models.bundle import verify_artifacts
@@ -43,6 +46,10 @@ log = logging.getLogger(__name__)
 EARLIEST = -2
 IDLE_SECONDS = 30.0
 """Spark ends Python workers that had no task for a minute; this is well before."""
+
+
+REVIEWED_PINS = (2**14, 2**17)
+"""Sizes at which the planner measures this machine beside a running stream: 90 MB at most."""
 
 
 class Stopping(Exception):
@@ -105,6 +112,7 @@ class Consumer:
             generation_row(lake, 0, "published", through_batch_seq=-1)
         cache = SegmentCache(lake.cache_directory(), self._settings.stream.cache_bytes)
         self._evidence = Evidence(classifier.hamming_log_odds, classifier.trusted)
+        self._radius = classifier.radius
         state = rebuild(lake, topic, self._evidence, cache, directory)
         self._batch = MicroBatch(spark, self._settings, hasher, classifier, state)
         self._batch.flush()  # one that a crash cut off: the batches after it must find its segment
@@ -124,7 +132,7 @@ class Consumer:
             Maintenance(
                 self._settings.lake.path, stream.maintenance_seconds, self._publish_prepared
             ),
-            Merging(self._batch.state, self._between_batches, stream.flush_pins),
+            Merging(self._batch.state, self._between_batches, stream.flush_pins, self._review_plan),
         ):
             while query.isActive and not self._stop.wait(0.1):
                 self._stay_warm()
@@ -183,6 +191,16 @@ class Consumer:
                 f"Batch {self._batch.state.batch_seq} failed: {type(failure).__name__}: {failure}\n"
                 "Nothing is lost; it is done again at the next start."
             ) from failure
+
+    def _review_plan(self) -> str:
+        """What the planner thinks of the lake's plan now; a few seconds of one core."""
+        planned = plan_for(
+            Lake(self._settings.lake.path),
+            radius=self._radius,
+            costs=calibrate(pins=REVIEWED_PINS),
+            max_scored=self._settings.stream.max_links,
+        )
+        return verdict(planned)
 
     def _publish_prepared(self, lake: Lake) -> None:
         """Called by the maintenance thread; takes its turn between two batches."""

@@ -9,6 +9,7 @@ never wrong, and what is found does not depend on when it came.
 
 import logging
 import time
+from collections.abc import Callable
 from threading import Lock
 
 import numpy as np
@@ -34,14 +35,19 @@ be loading it."""
 class Merging(Background):
     """Merges segments while its ``with`` block runs; ``between_batches`` keeps the stream out.
 
-    A failure is logged and tried again; a merge that was killed has left nothing that counts.
+    A failure is logged and tried again; a merge that was killed has left nothing that counts. When
+    a segment is larger than any before, ``review`` says what the planner thinks of the lake's plan.
     """
 
-    def __init__(self, state: State, between_batches: Lock, flush_pins: int) -> None:
+    def __init__(
+        self, state: State, between_batches: Lock, flush_pins: int, review: Callable[[], str]
+    ) -> None:
         super().__init__(self._take_turn, TURN_SECONDS)
         self._state = state
         self._lock = between_batches
         self._flush_pins = flush_pins
+        self._review = review
+        self._largest = max((_length(name) for name in state.segment_ids), default=0)
         # neither delta-rs handles nor caches are shared between threads
         self._lake = Lake(state.lake.path)
         self._cache = state.cache.of_another_thread()
@@ -98,6 +104,10 @@ class Merging(Background):
             time.perf_counter() - begin,
         )
 
+        if span[1] - span[0] > self._largest:
+            self._largest = span[1] - span[0]
+            log.info(self._review())
+
     def _superseded(self) -> list[str]:
         rows = self._lake.rows("SELECT DISTINCT segment_id FROM segments")
         return sorted({row["segment_id"] for row in rows} - set(self._state.segment_ids))
@@ -128,6 +138,11 @@ def _hashes_of(ordinals: Int64, segments: list[Segment]) -> npt.NDArray[np.uint6
 def _inside(segment_id: str, span: Span) -> bool:
     name = SegmentName.of(segment_id)
     return span[0] <= name.first and name.end <= span[1]
+
+
+def _length(segment_id: str) -> int:
+    first, end = SegmentName.of(segment_id).span
+    return end - first
 
 
 def _count(ordinals: Int64, segment_id: str) -> int:

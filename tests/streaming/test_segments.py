@@ -143,21 +143,27 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def review() -> str:
+    return "the planner was asked"
+
+
 def spans(state: State) -> list[tuple[int, int]]:
     return [SegmentName.of(segment_id).span for segment_id in state.segment_ids]
 
 
-def test_segments_merge_beside_the_stream(state, again, turns):
+def test_segments_merge_beside_the_stream(state, again, turns, caplog):
+    caplog.set_level("INFO", "neardup")
     delete(state, [1, 30])
     expected = answers(state)
     lock = Lock()
-    with Merging(state, lock, PER_SEGMENT):
+    with Merging(state, lock, PER_SEGMENT, review):
         wait_for(lambda: len(state.segment_ids) == 2)
         with lock:
             arrive(state, 3)
     assert spans(state) == [(0, FAN_OUT * PER_SEGMENT), (80, 100)]
     assert answers(state) == expected | {110, 111, 112}
     assert not len(state.masked), "dead pins are gone after the merge"
+    assert caplog.messages.count(review()) == 1, "one segment was larger than any before"
     found = state.find([f"pin-{i}" for i in range(112)])
     assert [i for i in range(112) if found[i] != i] == [1, 30]
     assert again().segment_ids == state.segment_ids
@@ -166,7 +172,7 @@ def test_segments_merge_beside_the_stream(state, again, turns):
 
 def test_a_range_whose_pins_have_mostly_ended_is_built_again(state, again, turns, monkeypatch):
     monkeypatch.setattr("neardup.index.policy.LEAST_CHANGES", 5)
-    with Merging(state, Lock(), PER_SEGMENT):
+    with Merging(state, Lock(), PER_SEGMENT, review):
         wait_for(lambda: len(state.segment_ids) == 2)
         delete(state, list(range(80, 88)))
         wait_for(lambda: state.segment_ids[1].endswith("001"))
@@ -180,7 +186,7 @@ def test_what_was_replaced_is_removed_once_no_reader_can_want_it(state, turns, m
         return set(Lake(state.lake.path).read("segments")["segment_id"].to_pylist())
 
     before = stored()
-    with Merging(state, Lock(), PER_SEGMENT):
+    with Merging(state, Lock(), PER_SEGMENT, review):
         wait_for(lambda: len(state.segment_ids) == 2)
         assert before < stored()
         monkeypatch.setattr(merging, "RETIRED_SECONDS", 0.0)
@@ -194,12 +200,12 @@ def test_a_merge_that_was_killed_is_picked_up(state, again, turns):
     started = again()
     assert spans(started) == [(0, 80), (80, 100)]
     assert answers(started) == answers(state)
-    with Merging(started, Lock(), PER_SEGMENT) as running:
+    with Merging(started, Lock(), PER_SEGMENT, review) as running:
         assert [name for _, name in running._retired] == state.segment_ids[:4]
 
 
 def test_ids_are_found_whatever_was_merged(state, turns):
     hashes = id_hashes(["pin-5", "pin-79", "nobody"])
-    with Merging(state, Lock(), PER_SEGMENT):
+    with Merging(state, Lock(), PER_SEGMENT, review):
         wait_for(lambda: len(state.segment_ids) == 2)
     assert state.segment(state.segment_ids[0]).find_ids(hashes).tolist() == [5, 79, -1]

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A machine's costs from a file that --json wrote; this machine's are measured if not.",
 )
+@click.option("--apply", is_flag=True, help="Have the lake use the chosen plan from now on.")
 @click.option(
     "--json",
     "out",
@@ -47,14 +48,19 @@ def command(
     recall: float,
     max_bytes_per_pin: float,
     recorded: Path | None,
+    apply: bool,
     out: Path | None,
 ) -> None:
-    """Which bands, bits and probes find enough of the links in the least time? Changes nothing."""
+    """Which bands, bits and probes find enough of the links in the least time?
+
+    Changes nothing without --apply. With it the next start of the stream builds all segments again,
+    about as fast as they can be written.
+    """
     import json
 
     from neardup.index.calibrate import calibrate
     from neardup.index.explain import report
-    from neardup.index.lake_plan import plan_for
+    from neardup.index.lake_plan import adopt, plan_for
     from neardup.models.classifier import Classifier
     from neardup.schemas.lake import Lake
     from neardup.schemas.settings import load_settings
@@ -72,6 +78,9 @@ def command(
         pins=pins,
     )
     click.echo(report(planned))
+    if apply:
+        adopt(lake, planned)
+        click.echo("\nThe lake uses the chosen plan from the next start of `neardup stream` on.")
     if out is not None:
         out.write_text(json.dumps(planned.figures(), indent=2) + "\n", "utf-8")
 
