@@ -31,7 +31,7 @@ from neardup.streaming.candidates import LINKS, Broadcast, SearchPlan, search_ta
 from neardup.streaming.decide import Decided, decide
 from neardup.streaming.hashing import HASHED, HashingPlan, hash_batches
 from neardup.streaming.nearest import Rule
-from neardup.streaming.resolve import Scored, Settled, scored, settle
+from neardup.streaming.resolve import Scored, Settled, rehearse, scored, settle
 from neardup.streaming.segments import write_segment
 from neardup.streaming.state import State
 from neardup.streaming.warm import warm_worker
@@ -89,7 +89,8 @@ class MicroBatch:
         self.state = state
 
     def warm_up(self) -> None:
-        """Have every worker process load the models, so that no event waits for it."""
+        """Have every process load models and kernels, so that no event waits for it."""
+        rehearse(self._rule)
         slots = self._parallel
         tasks = self._spark.range(0, slots, 1, slots)
         load = partial(warm_worker, self._settings.models, self._model)

@@ -20,7 +20,8 @@ import pyarrow as pa
 from neardup.clusters.fold import FOUNDER_BITS
 from neardup.index.exemplars import NOBODY, Exemplars, exemplar_for
 from neardup.index.search import Candidates
-from neardup.streaming.candidates import LINKS, Memtable, joined, take
+from neardup.index.store import SIGNATURE_BYTES
+from neardup.streaming.candidates import LINKS, Ended, Memtable, joined, take
 from neardup.streaming.decide import Decided
 from neardup.streaming.nearest import Nearest, Rule, in_memtable
 
@@ -147,3 +148,18 @@ def _links(final: Candidates, found: Scored) -> Scored:
     row = order[np.searchsorted(keys, _keys(final), sorter=order)]
     accepted = found.accepted[row]
     return Scored(take(final, accepted), found.score[row][accepted], accepted[accepted])
+
+
+def rehearse(rule: Rule) -> None:
+    """Settle a batch of two pins beside a third and keep nothing: now the kernels are compiled."""
+    nobody, exemplars = np.empty(0, np.int64), Exemplars()
+    exemplars.add(0)
+    pins = np.array([[0], [85], [255]], np.uint8).repeat(SIGNATURE_BYTES, axis=1)
+    batch = Decided([], [], pins[1:], Ended(nobody, nobody, nobody.astype(np.int32)))
+    memtable = Memtable(np.zeros(1, np.int64), pins[:1])
+
+    def job(pairs: Candidates, _: bool) -> Scored:
+        scores = np.zeros(len(pairs.query), np.float32)
+        return Scored(pairs, scores, scores > 0)
+
+    settle(batch, memtable, exemplars, lambda ordinal: pins[:1], rule, job)

@@ -18,10 +18,11 @@ from neardup.index.policy import flush_ranges
 from neardup.index.search import Candidates, search
 from neardup.index.segment import Segment, SegmentBlocks, SegmentName, decode_segment
 from neardup.index.terms import TermPlan, matches
+from neardup.streaming import candidates, nearest
 from neardup.streaming.candidates import gather, joined
 from neardup.streaming.decide import decide
 from neardup.streaming.nearest import Rule
-from neardup.streaming.resolve import Scored, Settled, settle
+from neardup.streaming.resolve import Scored, Settled, rehearse, settle
 from neardup.streaming.state import EVENTS, State
 
 PLAN = TermPlan(bands=5, term_bits=10, tail_flips=5, min_overlap=2)
@@ -236,6 +237,19 @@ def random_events(rng: np.random.Generator, n: int) -> list[Event]:
     """Events of ten pins: a third are deletes, so that exemplars end and others are elected."""
     numbers = zip(rng.integers(0, 10, n), rng.integers(-6, 12, n), strict=True)
     return [(f"pin-{pin}", int(what) if what >= 0 else None) for pin, what in numbers]
+
+
+def test_what_was_rehearsed_need_not_be_compiled_in_a_batch() -> None:
+    kernels = (nearest._offer, nearest._offer_pairs, candidates._nearest)
+    rehearse(RULE)
+    before = [len(kernel.signatures) for kernel in kernels]
+    assert all(before)
+    rng = np.random.default_rng(5)
+    signatures, stream = pool(rng), Stream(flush_pins=3)
+    for _ in range(10):
+        stream.batch(random_events(rng, 9), signatures)
+        stream.flush()
+    assert [len(kernel.signatures) for kernel in kernels] == before
 
 
 @settings(deadline=None, max_examples=200)
