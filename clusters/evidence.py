@@ -6,30 +6,62 @@ scale) turns it into a number, negative for pairs that are far apart.
 
 The objective of stream and batch is one: the sum of the evidence of all pairs that lie inside a
 cluster (correlation clustering; Bansal, Blum, Chawla 2004).
+
+Two things make the sum mean what people mean. ``zero``: a classifier's scores are log-odds at the
+prior of its training pairs; a cluster asks at another prior, and from each score the one at which
+a pair speaks neither for nor against is subtracted. ``apart``: a sum lets many near pairs outvote
+a few impossible ones, so that a chain of small steps has one cluster with both its ends in it; a
+pair that differs in more bits than any two copies do has evidence of minus infinity.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
+import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from neardup.index.hamming import row_distance, words
+
 Ordinals = npt.NDArray[np.int64]
 Signatures = npt.NDArray[np.uint8]
+Words = npt.NDArray[np.uint64]
+Table = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What a pair's distance says, and from which score on a link is trusted as a cluster edge.
 
-    ``by_hamming`` float32 [bits + 1]: log-odds of a pair at each Hamming distance.
+    ``by_hamming`` float32 [bits + 1]: the classifier's log-odds of a pair at each Hamming distance.
     ``trusted``: least score of a link that may hold a cluster together (pair precision .999).
+    ``zero``: the score that says nothing; ``apart``: the most bits that two pins of one cluster may
+    differ in, None for no bound.
     """
 
-    by_hamming: npt.NDArray[np.float32]
+    by_hamming: Table
     trusted: float
+    zero: float = 0.0
+    apart: int | None = None
 
-    def between(self, left: Signatures, right: Signatures) -> npt.NDArray[np.float32]:
-        """Log-odds of all pairs, float32 [m, n], of packed signatures uint8 [m, b] and [n, b]."""
-        differing = np.bitwise_count(left[:, None, :] ^ right[None, :, :])
-        log_odds: npt.NDArray[np.float32] = self.by_hamming[differing.sum(axis=2, dtype=np.int64)]
-        return log_odds
+    @cached_property
+    def table(self) -> Table:
+        """Evidence by Hamming distance, float32 [bits + 1]: less ``zero``, -inf past ``apart``."""
+        table = self.by_hamming.astype(np.float32) - np.float32(self.zero)
+        if self.apart is not None:
+            table[self.apart + 1 :] = -np.inf
+        return table
+
+    def between(self, left: Signatures, right: Signatures) -> Table:
+        """Evidence of all pairs, float32 [m, n], of signatures uint8 [m, 128] and [n, 128]."""
+        evidence: Table = _all_pairs(words(left), words(right), self.table)
+        return evidence
+
+
+@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _all_pairs(left: Words, right: Words, table: Table) -> Table:
+    evidence = np.empty((len(left), len(right)), np.float32)
+    for i in range(len(left)):
+        for j in range(len(right)):
+            evidence[i, j] = table[row_distance(left[i], right[j])]
+    return evidence
