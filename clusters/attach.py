@@ -18,7 +18,12 @@ from neardup.index.hamming import row_distance
 
 Floats = npt.NDArray[np.float64]
 
-SAMPLE = 16
+SAMPLE = 128
+"""Members of a cluster that speak to a pin; to another cluster fewer, so that at most 32 x 32 pairs
+are weighed. Most clusters are smaller, and all members speak. What needs so many is the bound on a
+diameter: a pin too far from an eighth of a cluster would pass 16 speakers in one case of eight,
+(7/8)^16, and passes 128 in one of 26 million."""
+_SIDE = 32
 
 
 class Witness(NamedTuple):
@@ -170,7 +175,7 @@ def _gain(c: Columns, w: Witness, ordinal: int, linked: Int64, scores: Floats) -
     for score in scores:
         gain += score - w.zero
     heard, said = 0, 0.0
-    for member in lowest(c.children, c.root[slot], SAMPLE):
+    for member in _speakers(c, slot, 1):
         at = np.searchsorted(linked, member)
         if at == len(linked) or linked[at] != member:
             heard += 1
@@ -184,18 +189,26 @@ def _gain(c: Columns, w: Witness, ordinal: int, linked: Int64, scores: Floats) -
 def _agree(c: Columns, w: Witness, ordinal: int, other: int, gain: float) -> bool:
     """Whether merging the pin's cluster with another raises the objective.
 
-    ``gain`` is what the pin itself brings; its companions speak by the two samples.
+    ``gain`` is what the pin itself brings; its companions speak, by samples of both clusters.
     """
     own = c.slot[ordinal]
-    theirs = lowest(c.children, c.root[other], SAMPLE)
+    theirs = _speakers(c, other, c.size[own] - 1)
     heard, said = 0, 0.0
-    for mine in lowest(c.children, c.root[own], SAMPLE + 1):
-        if mine != ordinal and heard < SAMPLE * len(theirs):
+    for mine in _speakers(c, own, c.size[other]):
+        if mine != ordinal:
             for member in theirs:
                 said += w.table[row_distance(w.words[mine], w.words[member])]
             heard += len(theirs)
     pairs = (c.size[own] - 1) * np.float64(c.size[other])
     return bool(gain + pairs * (said / heard) > 0)
+
+
+@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _speakers(c: Columns, slot: int, listeners: int) -> Int64:
+    """Members that speak for their cluster, those whose ordinals hash lowest."""
+    most = min(SAMPLE, _SIDE * _SIDE // min(_SIDE, listeners))
+    members: Int64 = lowest(c.children, c.root[slot], most)
+    return members
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

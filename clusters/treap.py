@@ -126,23 +126,47 @@ def oldest(children: Children, root: int) -> np.int64:
 
 @nb.njit(cache=True)  # type: ignore[untyped-decorator]
 def lowest(children: Children, root: int, k: int) -> Int64:
-    """The at most ``k`` members whose ordinals hash lowest, in that order: O(k^2)."""
-    found, waiting = np.empty(k, np.int64), np.empty(k + 1, np.int64)
+    """The at most ``k`` members whose ordinals hash lowest, in that order: O(k log k)."""
+    found, waiting = np.empty(k, np.int64), np.empty(k + 1, np.int64)  # waiting: a heap by rank
     ranks = np.empty(k + 1, np.uint64)
     n, m = 0, 0
     if root != NOBODY:
         waiting[0], ranks[0], m = root, rank(root), 1
     while m and n < k:
-        first = np.argmin(ranks[:m])
-        found[n] = waiting[first]
+        found[n] = waiting[0]
         n, m = n + 1, m - 1
-        waiting[first], ranks[first] = waiting[m], ranks[m]
+        _sift_down(waiting, ranks, m)
         for side in (LESSER, GREATER):
             child = np.int64(children[found[n - 1], side])
             if child != NOBODY:
-                waiting[m], ranks[m] = child, rank(child)
+                _sift_up(waiting, ranks, m, child)
                 m += 1
     return found[:n]
+
+
+@nb.njit(cache=True)  # type: ignore[untyped-decorator]
+def _sift_up(heap: Int64, ranks: npt.NDArray[np.uint64], at: int, node: int) -> None:
+    """Put ``node`` at the end, position ``at``, and move it up to its place."""
+    own = rank(node)
+    while at > 0 and ranks[(at - 1) // 2] > own:
+        heap[at], ranks[at] = heap[(at - 1) // 2], ranks[(at - 1) // 2]
+        at = (at - 1) // 2
+    heap[at], ranks[at] = node, own
+
+
+@nb.njit(cache=True)  # type: ignore[untyped-decorator]
+def _sift_down(heap: Int64, ranks: npt.NDArray[np.uint64], size: int) -> None:
+    """Fill the top with the last of ``size + 1``, and move that down to its place."""
+    node, own, at = heap[size], ranks[size], 0
+    while 2 * at + 1 < size:
+        below = 2 * at + 1
+        if below + 1 < size and ranks[below + 1] < ranks[below]:
+            below += 1
+        if ranks[below] > own:
+            break
+        heap[at], ranks[at] = heap[below], ranks[below]
+        at = below
+    heap[at], ranks[at] = node, own
 
 
 @nb.njit(cache=True)  # type: ignore[untyped-decorator]

@@ -26,8 +26,8 @@ class NaiveFold:
         differing = int(np.bitwise_count(self.signatures[one] ^ self.signatures[other]).sum())
         return float(self.evidence.table[differing])
 
-    def sample(self, members: set[int]) -> list[int]:
-        return sorted(members, key=rank)[:SAMPLE]
+    def speakers(self, members: set[int], listeners: int) -> list[int]:
+        return sorted(members, key=rank)[: min(SAMPLE, 1024 // min(32, listeners))]
 
     def start(self, ordinal: int) -> None:
         cluster = self.generation << FOUNDER_BITS | ordinal
@@ -54,7 +54,7 @@ class NaiveFold:
         gain = 0.0
         for older in sorted(scores):
             gain += scores[older] - self.evidence.zero
-        others = [m for m in self.sample(members) if m not in scores]
+        others = [m for m in self.speakers(members, 1) if m not in scores]
         if others:
             mean = sum(self.pair(ordinal, m) for m in others) / len(others)
             gain += (len(members) - len(scores)) * mean
@@ -62,12 +62,14 @@ class NaiveFold:
 
     def agree(self, ordinal: int, other: int, gain: float) -> bool:
         own = self.members[self.cluster_of(ordinal)]
+        others = self.members[other]
         said = [
             self.pair(mine, theirs)
-            for mine in self.sample(own - {ordinal})
-            for theirs in self.sample(self.members[other])
+            for mine in self.speakers(own, len(others))
+            for theirs in self.speakers(others, len(own) - 1)
+            if mine != ordinal
         ]
-        pairs = (len(own) - 1) * float(len(self.members[other]))
+        pairs = (len(own) - 1) * float(len(others))
         return gain + pairs * (sum(said) / len(said)) > 0
 
     def may_merge(self, one: int, other: int) -> bool:

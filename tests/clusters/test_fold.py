@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from neardup.clusters.attach import Batch
+from neardup.clusters.attach import SAMPLE, Batch
 from neardup.clusters.evidence import Evidence
 from neardup.clusters.fold import FOUNDER_BITS, NOBODY, Fold, Link, Membership
 from tests.clusters.naive_fold import NaiveFold
@@ -229,7 +229,22 @@ class AgainstTheModel(RuleBasedStateMachine):
 
 
 TestAgainstTheModel = AgainstTheModel.TestCase
-TestAgainstTheModel.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+TestAgainstTheModel.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+@pytest.mark.parametrize("apart", [None, 330])
+def test_clusters_of_more_members_than_speak(apart: int | None) -> None:
+    seed = int(np.random.default_rng().integers(2**32))
+    print(f"seed {seed}")
+    history = History(seed, 500)
+    model = NaiveFold(evidence(apart), history.signatures)
+    fold = Fold(evidence(apart), lambda rows: history.signatures[rows], 0)
+    for ordinal in range(500):
+        links = history.links(ordinal)
+        model.add(ordinal, links)
+        fold.add(ordinal, links)
+    assert max(map(len, model.members.values())) > SAMPLE
+    assert list(fold.memberships(range(500))) == model.standing()
 
 
 @settings(max_examples=20, deadline=None)
