@@ -14,15 +14,21 @@ import numpy.typing as npt
 from neardup.index.store import stacked
 from neardup.streaming.candidates import Ended
 from neardup.streaming.state import State
+from neardup.streaming.views import QueryRows, query_rows
 
 
 @dataclass(frozen=True)
 class Decided:
-    """The rows of a batch with ``kind``, ``ordinal`` and ``previous`` set; the adds among them."""
+    """The rows of a batch with ``kind``, ``ordinal`` and ``previous`` set; the adds among them.
+
+    ``queries`` uint8 [q, 128]: the adds' signatures. ``searched``: what is searched for, their
+    views too. ``ended`` counts queries.
+    """
 
     rows: list[dict[str, Any]]
     adds: list[dict[str, Any]]
     queries: npt.NDArray[np.uint8]
+    searched: QueryRows
     ended: Ended
 
 
@@ -49,7 +55,8 @@ def decide(state: State, rows: list[dict[str, Any]]) -> Decided:
             signatures[row["ordinal"]] = row["signature"]
             adds.append(row)
     queries = stacked([row["signature"] for row in adds])
-    return Decided(rows, adds, queries, _ended(state, ended))
+    searched = query_rows(queries, [row.get("views") for row in adds])
+    return Decided(rows, adds, queries, searched, _ended(state, ended))
 
 
 def _ended(state: State, ended: dict[int, int]) -> Ended:

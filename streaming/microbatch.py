@@ -120,7 +120,10 @@ class MicroBatch:
 
     def _hash(self, records: DataFrame) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         plan = HashingPlan(
-            self._settings.events, self._settings.models, self._settings.stream.thumbnail_px
+            self._settings.events,
+            self._settings.models,
+            self._settings.stream.thumbnail_px,
+            self._settings.stream.query_views,
         )
         # No more tasks than cores: each wave of Python tasks costs a tenth of a second.
         kafka = records.select("key", "value", "partition", "offset", "timestamp").coalesce(
@@ -166,14 +169,14 @@ class MicroBatch:
 
     def _plan(self, decided: Decided, pairs: Candidates, in_segments: bool) -> SearchPlan:
         state, stream = self.state, self._settings.stream
-        searched = state.segment_ids if in_segments and len(decided.queries) else []
-        searches = len(searched) * len(decided.queries)
-        parts = min(self._parallel, 1 + searches // SEARCHES_PER_TASK)
-        sizes = [1 + state.segment(segment_id).n for segment_id in searched]
+        queries = decided.searched.signatures
+        segments = state.segment_ids if in_segments and len(queries) else []
+        parts = min(self._parallel, 1 + len(segments) * len(queries) // SEARCHES_PER_TASK)
+        sizes = [1 + state.segment(segment_id).n for segment_id in segments]
         return SearchPlan(
-            queries=decided.queries,
-            ended=decided.ended,
-            groups=[[searched[i] for i in group] for group in partition_segments(sizes, parts)],
+            queries=queries,
+            ended=decided.searched.ended(decided.ended),
+            groups=[[segments[i] for i in group] for group in partition_segments(sizes, parts)],
             pairs=pairs,
             others=self._older(decided, pairs),
             lake=state.lake.path,

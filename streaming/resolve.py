@@ -24,6 +24,7 @@ from neardup.index.store import SIGNATURE_BYTES
 from neardup.streaming.candidates import LINKS, Ended, Memtable, joined, take
 from neardup.streaming.decide import Decided
 from neardup.streaming.nearest import Nearest, Rule, in_memtable
+from neardup.streaming.views import merge_views, query_rows
 
 Int64 = npt.NDArray[np.int64]
 Signatures = npt.NDArray[np.uint8]
@@ -71,22 +72,30 @@ def settle(
 
     ``signature_of`` gives uint8 [1, 128] of any pin that was added before the batch.
     """
+    searched = decided.searched
     batch = _Batch(decided, exemplars, signature_of, rule)
-    recent = in_memtable(decided.queries, decided.ended, memtable, rule)
+    recent = in_memtable(searched.signatures, searched.ended(decided.ended), memtable, rule)
     guess, _ = batch.resolve(recent)
     found = job(guess, True)
     in_segments = take(found.candidates, ~_among(found.candidates, guess))
-    final, answering = batch.resolve(joined([recent, in_segments]))
+    by_row, answering = batch.resolve(joined([recent, in_segments]))
+    final = merge_views(searched, by_row, rule.max_links)
     missing = take(final, ~_among(final, found.candidates))
     if len(missing.query):
         more = job(missing, False)
         columns = (np.concatenate(both) for both in zip(found[1:], more[1:], strict=True))
         found = Scored(joined([found.candidates, more.candidates]), *columns)
-    return Settled(_links(final, found), answering, len(found.score))
+    links = _links(final, found)
+    links = links._replace(candidates=searched.of_queries(links.candidates))
+    return Settled(links, answering, len(found.score))
 
 
 class _Batch:
-    """Resolves one batch, from whatever candidates are known beside its own pins."""
+    """Resolves one batch, from whatever candidates are known beside its own pins.
+
+    Candidates are of rows (``streaming.views``); of each query the upright row, its first, decides
+    whether it is indexed.
+    """
 
     def __init__(
         self,
@@ -99,7 +108,8 @@ class _Batch:
         self._first = len(exemplars)
         self._signature_of = signature_of
         self._max_links = rule.max_links
-        self._near = Nearest(decided.queries, rule)
+        self._rows = decided.searched.first.tolist()
+        self._near = Nearest(decided.searched.signatures, rule)
         ended = decided.ended
         self._end_of = dict(zip(ended.during.tolist(), ended.at.tolist(), strict=True))
         self._ends: list[list[int]] = [[] for _ in range(len(decided.queries) + 1)]
@@ -107,7 +117,7 @@ class _Batch:
             self._ends[at].append(ordinal)
 
     def resolve(self, known: Candidates) -> tuple[Candidates, Int64]:
-        """All candidates of each query, by (query, hamming, ordinal), and its exemplar."""
+        """All candidates of each row, by (row, hamming, ordinal); the exemplar of each query."""
         self._near.load(known)
         answering = np.full(len(self._ends) - 1, NOBODY, np.int64)
         with self._exemplars.trial():
@@ -116,7 +126,7 @@ class _Batch:
                     elected = self._exemplars.end(ordinal)
                     if elected != NOBODY:
                         self._index(elected, query)
-                answering[query] = exemplar_for(*self._near.of(query), self._max_links)
+                answering[query] = exemplar_for(*self._near.of(self._rows[query]), self._max_links)
                 self._exemplars.add(self._first + query, int(answering[query]))
                 if answering[query] == NOBODY:
                     self._index(self._first + query, query + 1)
@@ -124,11 +134,13 @@ class _Batch:
 
     def _index(self, ordinal: int, begin: int) -> None:
         """A pin can be found from query ``begin`` on, until it ends."""
-        row, end = ordinal - self._first, self._end_of.get(ordinal, len(self._ends) - 1)
-        if row >= 0:
-            self._near.offer_query(row, ordinal, begin, end)
+        end = self._end_of.get(ordinal, len(self._ends) - 1)
+        first, last = self._rows[begin], self._rows[end]
+        if ordinal >= self._first:
+            own = self._rows[ordinal - self._first]
+            self._near.offer_query(own, ordinal, first, last)
         else:
-            self._near.offer(ordinal, self._signature_of(ordinal), begin, end)
+            self._near.offer(ordinal, self._signature_of(ordinal), first, last)
 
 
 def _among(pairs: Candidates, others: Candidates) -> npt.NDArray[np.bool_]:
@@ -155,7 +167,8 @@ def rehearse(rule: Rule) -> None:
     nobody, exemplars = np.empty(0, np.int64), Exemplars()
     exemplars.add(0)
     pins = np.array([[0], [85], [255]], np.uint8).repeat(SIGNATURE_BYTES, axis=1)
-    batch = Decided([], [], pins[1:], Ended(nobody, nobody, nobody.astype(np.int32)))
+    ended = Ended(nobody, nobody, nobody.astype(np.int32))
+    batch = Decided([], [], pins[1:], query_rows(pins[1:], [None, None]), ended)
     memtable = Memtable(np.zeros(1, np.int64), pins[:1])
 
     def job(pairs: Candidates, _: bool) -> Scored:
