@@ -74,6 +74,10 @@ class _Run(NamedTuple):
     seconds: float
     work: Work
 
+    @property
+    def entries(self) -> int:
+        return self.work.entries
+
 
 def _measured(n: int, clock: Clock) -> _Steps:
     """The prices in a segment of ``n`` pins: each from one search, less what others explain.
@@ -92,23 +96,27 @@ def _measured(n: int, clock: Clock) -> _Steps:
             TermPlan(_BANDS, long, 0, TAIL_BITS),
         ],
     )
-    entry = _difference(longer, own, longer.work.entries - own.work.entries)
+    entry = max((longer.seconds - own.seconds) / (longer.entries - own.entries), _LEAST)
+    counting = max(_more(counted, longer, entry) / counted.work.counted, _LEAST)
+    more = counting * (compared.work.counted - counted.work.counted)
+    distance = (_more(compared, counted, entry) - more) / compared.work.compared
     return _Steps(
         probe=_first(own, entry),
         neighbour=_first(flipped, entry),
         entry=entry,
-        counting=_difference(counted, longer, counted.work.counted),
-        distance=_difference(compared, counted, compared.work.compared),
+        counting=counting,
+        distance=max(distance, _LEAST),
     )
 
 
-def _difference(more: _Run, less: _Run, times: int) -> float:
-    return max((more.seconds - less.seconds) / times, _LEAST)
+def _more(run: _Run, other: _Run, entry: float) -> float:
+    """Seconds that one takes more than the other, beside its entries."""
+    return run.seconds - other.seconds - entry * (run.entries - other.entries)
 
 
 def _first(run: _Run, entry: float) -> float:
     """A list looked up, without its entries; half of it at least, whatever noise says of them."""
-    return max(run.seconds - entry * run.work.entries, run.seconds / 2) / run.work.probes
+    return max(run.seconds - entry * run.entries, run.seconds / 2) / run.work.probes
 
 
 class _MadeUp:

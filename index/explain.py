@@ -33,12 +33,22 @@ def report(planned: Planned) -> str:
 
 
 def verdict(planned: Planned) -> str:
-    """One line for a log: the lake's plan, and the best one where that is another."""
+    """One line for a log: the lake's plan, and the best one where that is worth a change."""
     present, best = planned.present, planned.choice.chosen
     text = f"term plan at {planned.wanted.pins:,} pins: the lake's {_found(present)}"
-    if best.plan == present.plan:
-        return f"{text}; there is no better one"
+    if not worth_a_change(planned):
+        return f"{text}; no other is a tenth faster"
     return f"{text}; the best one {_found(best)} (`neardup plan` shows it)"
+
+
+def worth_a_change(planned: Planned) -> bool:
+    """Whether the lake's plan does not do what is wanted, or the best one is a tenth faster.
+
+    Less is noise of the sample and of the prices, and all segments are built again for it.
+    """
+    present, best, wanted = planned.present, planned.choice.chosen, planned.wanted
+    enough = present.recall >= wanted.recall and present.bytes_per_pin <= wanted.bytes_per_pin
+    return not enough or best.seconds < 0.9 * present.seconds
 
 
 def _found(row: Weighed) -> str:

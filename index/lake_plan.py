@@ -1,7 +1,7 @@
 """A plan for a lake, from a sample of its own pins and links."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from neardup.index.costs import Costs
@@ -9,7 +9,8 @@ from neardup.index.density import Density, describe
 from neardup.index.lake_sample import draw_from
 from neardup.index.planner import Choice, choose, weigh
 from neardup.index.plans import current_plan, record_plan
-from neardup.index.sample import draw
+from neardup.index.sample import Sample, draw
+from neardup.index.terms import TermPlan
 from neardup.index.weighing import Wanted, Weighed
 from neardup.schemas.lake import Lake
 
@@ -17,6 +18,9 @@ from neardup.schemas.lake import Lake
 @dataclass(frozen=True)
 class Planned:
     """What was measured, what was weighed, and the plan that the lake has now.
+
+    All plans are weighed with bands of another seed than the present plan's. Its links are those
+    that its own bands found: over them its recall would be 1.
 
     ``typical_links``: the lake has too few links of its own yet, these are typical ones.
     """
@@ -65,16 +69,21 @@ def plan_for(
         recall=recall,
         bytes_per_pin=bytes_per_pin,
         max_scored=max_scored,
-        seed=plan.seed,
+        seed=plan.seed + 1,
     )
     return Planned(
-        density=describe(sample, plan.seed),
+        density=describe(sample, wanted.seed),
         typical_links=drawn.typical,
         costs=costs,
         wanted=wanted,
         choice=choose(sample, costs, wanted),
-        present=weigh(plan, sample, costs, wanted)._replace(verdict="the lake's plan now"),
+        present=_present(plan, sample, costs, wanted),
     )
+
+
+def _present(plan: TermPlan, sample: Sample, costs: Costs, wanted: Wanted) -> Weighed:
+    row = weigh(replace(plan, seed=wanted.seed), sample, costs, wanted)
+    return row._replace(plan=plan, verdict="the lake's plan now")
 
 
 def adopt(lake: Lake, planned: Planned) -> None:

@@ -63,8 +63,9 @@ class Drawn(NamedTuple):
 def draw_from(lake: Lake, plan: TermPlan) -> Drawn:
     """A uniform sample of the live indexed pins and of the accepted links, found under ``plan``.
 
-    A link that the plan finds with a chance of one half stands for two: what a plan misses would
-    otherwise never be missed by the plans that follow it. Raises LakeError if there are no pins.
+    A link at a distance where the plan finds half of them stands for two: without that, what one
+    plan misses is not missed by the next, and each would see less far (Horvitz and Thompson 1952).
+    Raises LakeError if there are no pins.
     """
     indexed = lake.sql(_INDEXED)["ordinal"].to_numpy()
     if len(indexed) < FEWEST_SIGNATURES:

@@ -80,9 +80,12 @@ def weigh(plan: TermPlan, sample: Sample, costs: Costs, wanted: Wanted) -> Weigh
 def review(plan: TermPlan, sample: Sample, costs: Costs, wanted: Wanted) -> Review:
     """The plan in use beside the best one: milliseconds, once the sample's curves are counted.
 
+    Both are weighed with the bands of ``wanted.seed``. If the links were found by the plan in use,
+    that must not be its own seed: the very bands that found all of them would find them again.
     Raises SettingsError if no plan fulfils what is wanted.
     """
-    return Review(weigh(plan, sample, costs, wanted), choose(sample, costs, wanted).chosen)
+    present = weigh(replace(plan, seed=wanted.seed), sample, costs, wanted)
+    return Review(present._replace(plan=plan), choose(sample, costs, wanted).chosen)
 
 
 def _best(grid: Grid, flips: int) -> list[Weighed]:

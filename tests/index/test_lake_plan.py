@@ -1,6 +1,7 @@
 """A plan for a lake: what is drawn of its log, and what `neardup plan` says of it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,11 +9,12 @@ from click.testing import CliRunner
 
 from neardup.cli.main import cli
 from neardup.index.arithmetic import recall
+from neardup.index.explain import verdict, worth_a_change
 from neardup.index.lake_plan import plan_for
 from neardup.index.lake_sample import FEWEST_LINKS, draw_from, mixed, typical_links
 from neardup.index.planner import CHOSEN
 from neardup.index.plans import record_plan
-from neardup.index.terms import TermPlan
+from neardup.index.terms import TermPlan, matches
 from neardup.schemas.errors import LakeError, SettingsError
 from neardup.schemas.lake import Lake
 from tests.index.planning import crowd, flipped, machine
@@ -140,11 +142,29 @@ def test_hashes_of_numbers_are_distinct_and_even():
 
 def test_the_present_plan_is_weighed_beside_the_chosen_one(lake, signatures):
     full(lake, signatures)
-    planned = plan_for(lake, 325, machine(), 0.95, 1024, max_scored=32, pins=10**6)
-    assert planned.present.plan == PLAN
+    planned = plan_for(lake, 325, machine(), 32, recall=0.95, pins=10**6)
+    assert planned.present.plan == PLAN and planned.wanted.seed != PLAN.seed
     assert planned.choice.chosen.recall >= 0.95
     assert planned.wanted.pins == 10**6
-    assert plan_for(lake, 325, machine(), 0.95, 1024, 32).wanted.pins == 2 * PINS
+    assert plan_for(lake, 325, machine(), 32, recall=0.95).wanted.pins == 2 * PINS
+
+
+def test_a_plan_is_not_judged_by_the_links_that_it_found(lake):
+    """Of all links the lake holds those that its plan found; it must not seem to find them all."""
+    poor, n = TermPlan(32, 16, 1, 10), 4000
+    older, patterns = crowd(n, seed=2), flipped(n, seed=2)
+    found = np.flatnonzero(matches(poor, patterns, np.zeros_like(patterns)))
+    truth = len(found) / n
+    assert truth < 0.95
+    record_plan(lake, poor, "test")
+    links = {n + pin: [pin] for pin in found.tolist()}
+    lake.append_rows("pins", rows_of(np.concatenate([older, older ^ patterns]), links=links))
+    planned = plan_for(lake, 325, machine(), 32, recall=0.9)
+    assert planned.present.recall == pytest.approx(truth, abs=0.02)
+    chosen = planned.choice.chosen
+    shared = matches(chosen.plan, patterns, np.zeros_like(patterns))
+    sees = (shared >= chosen.plan.min_overlap).mean()
+    assert chosen.recall == pytest.approx(sees, abs=0.02)
 
 
 def run(lake, tmp_path, *arguments):
@@ -196,3 +216,19 @@ def test_costs_that_are_none_are_refused(lake, tmp_path, signatures, text, messa
     other.write_text(text)
     shown = run(lake, tmp_path, "--costs", str(other))
     assert isinstance(shown.exception, SettingsError) and message in str(shown.exception)
+
+
+def test_a_change_must_be_worth_building_all_segments_again(lake, signatures):
+    full(lake, signatures)
+    planned = plan_for(lake, 325, machine(), 32, recall=0.95, pins=10**6)
+    best = planned.choice.chosen
+    for present, worth in [
+        (best, False),
+        (best._replace(seconds=1.05 * best.seconds), False),
+        (best._replace(seconds=1.2 * best.seconds), True),
+        (best._replace(recall=0.94), True),
+        (best._replace(bytes_per_pin=2000), True),
+    ]:
+        other = replace(planned, present=present)
+        assert worth_a_change(other) == worth
+        assert ("`neardup plan` shows it" in verdict(other)) == worth
