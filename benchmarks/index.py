@@ -20,6 +20,7 @@ from neardup.benchmarks.index_data import Crowds, real_embeddings
 from neardup.benchmarks.index_peers import peer
 from neardup.benchmarks.index_plan import built, planned, prices
 from neardup.benchmarks.index_size import adding, decoding, growth, on_disk
+from neardup.benchmarks.index_skew import copies
 from neardup.benchmarks.index_speed import (
     EASY_PATTERNS,
     EASY_SETTINGS,
@@ -125,6 +126,7 @@ def _on_real_distances(bench: Bench, crowds: Crowds) -> Iterator[Figure]:
     del blocks
     yield decoding(bench.crowd, segment)
     yield adding(bench, segment.plan)
+    yield copies(bench, segment, 5_000 if bench.quick else 50_000)
     large = crowds.signatures(10 * len(bench.crowd))
     plan = planned(bench.crowd, bench.links, bench.radius, bench.costs, len(large))
     yield from growth(bench, segment, large, plan)
