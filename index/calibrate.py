@@ -29,7 +29,7 @@ SCORE_SECONDS = 7e-6
 Clock = Callable[[], float]
 
 _BANDS = 64
-_SHORT, _LONG = 4, 32  # entries a list: as ``postings.directory_bits`` has it, as skew makes it
+_SHORT, _LONG = 4, 64  # entries a list: as ``postings.directory_bits`` has it, as skew makes it
 _REPEATS = 24
 _QUERIES = 128  # about a millisecond: short enough to be left alone by other processes once
 _LEAST = 5e-10  # seconds of a step: less is noise
