@@ -1,0 +1,113 @@
+"""The one writer of a lake: it holds the lease, the Spark session and the state of the log.
+
+The stream and the backfill differ in where their records come from, and in nothing else.
+"""
+
+import logging
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+
+from neardup.clusters.evidence import Evidence
+from neardup.clusters.ledger import generation_row, prepared_generation, publish, require_hasher
+from neardup.index.cache import SegmentCache
+from neardup.index.calibrate import calibrate
+from neardup.index.explain import verdict
+from neardup.index.lake_plan import plan_for
+from neardup.infra.spark import spark_session
+from neardup.models.classifier import Classifier
+from neardup.models.hasher import Hasher
+from neardup.schemas.lake import Lake
+from neardup.schemas.settings import Settings
+from neardup.streaming.maintenance import Maintenance
+from neardup.streaming.merging import Merging
+from neardup.streaming.microbatch import BatchReport, MicroBatch
+from neardup.streaming.state import rebuild
+
+log = logging.getLogger(__name__)
+
+REVIEWED_PINS = (2**14, 2**17)
+"""Sizes at which the planner measures this machine beside a running stream: 90 MB at most."""
+
+
+@dataclass
+class Writer:
+    """Runs micro-batches; ``between_batches`` keeps what runs beside them out."""
+
+    spark: SparkSession
+    batch: MicroBatch
+    settings: Settings
+    classifier: Classifier
+    between_batches: threading.Lock = field(default_factory=threading.Lock)
+
+    def run(self, records: DataFrame) -> BatchReport:
+        """One micro-batch of Kafka's columns, committed."""
+        with self.between_batches:
+            return self.batch.run(records)
+
+    @contextmanager
+    def upkeep(self) -> Iterator[None]:
+        """While the block runs: cheap commits, merged segments, what compaction prepared."""
+        path, stream = self.settings.lake.path, self.settings.stream
+        state, lock = self.batch.state, self.between_batches
+        with (
+            Maintenance(path, stream.maintenance_seconds, self._publish_prepared),
+            Merging(state, lock, stream.flush_pins, self._review_plan),
+        ):
+            yield
+
+    def _review_plan(self) -> str:
+        """What the planner thinks of the lake's plan now; a few seconds of one core."""
+        planned = plan_for(
+            Lake(self.settings.lake.path),
+            radius=self.classifier.radius,
+            costs=calibrate(pins=REVIEWED_PINS),
+            max_scored=self.settings.stream.max_links,
+        )
+        return verdict(planned)
+
+    def _publish_prepared(self, lake: Lake) -> None:
+        """Called by the maintenance thread; takes its turn between two batches."""
+        prepared = prepared_generation(lake)
+        if prepared is None:
+            return
+        with self.between_batches:
+            state = self.batch.state
+            state.fold = publish(state.lake, prepared, evidence_of(self.classifier), state.store)
+        log.info("published generation %d", prepared["generation"])
+
+
+def evidence_of(classifier: Classifier) -> Evidence:
+    """What a classifier says about pairs that it did not score, for the fold."""
+    return Evidence(classifier.hamming_log_odds, classifier.trusted)
+
+
+@contextmanager
+def writer(settings: Settings, topic_id: str, name: str) -> Iterator[Writer]:
+    """The writer of the lake of ``settings`` while the block runs, at the end of its log.
+
+    ``topic_id``: where its records come from; ``name``: of the Spark session. Raises StreamError
+    when the lake is held by another writer or was written from another topic, ArtifactError and
+    LakeError when the models do not fit the lake.
+    """
+    hasher = Hasher.load(settings.models.hasher)
+    classifier = Classifier.load(settings.models.classifier)
+    lake = Lake.create(settings.lake.path)
+    require_hasher(lake, hasher.version)
+    with lake.lease("stream"), tempfile.TemporaryDirectory(prefix="neardup-") as directory:
+        spark = spark_session(settings.spark, name, short_jobs=True)
+        try:
+            if not len(lake.read("generations", ["generation"])):
+                generation_row(lake, 0, "published", through_batch_seq=-1)
+            cache = SegmentCache(lake.cache_directory(), settings.stream.cache_bytes)
+            state = rebuild(lake, topic_id, evidence_of(classifier), cache, Path(directory))
+            batch = MicroBatch(spark, settings, hasher, classifier, state)
+            batch.flush()  # one that a crash cut off: the batches after it must find its segment
+            yield Writer(spark, batch, settings, classifier)
+        finally:
+            spark.stop()
