@@ -36,7 +36,7 @@ class EmbeddingFiles:
     columns: Columns
     model: str
     version: int | None = None
-    batch_rows: int = 20_000
+    batch_rows: int = 10_000
 
     @property
     def sizes(self) -> list[int]:

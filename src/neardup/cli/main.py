@@ -7,6 +7,7 @@ import click
 
 COMMANDS = {
     "stream": "Consume pin events from Kafka, forever or --once.",
+    "backfill": "Bring a whole corpus into the lake, as if streamed.",
     "compact": "Re-run the k-cut and publish a new generation.",
     "produce": "Send a folder of pictures, or JSON lines, to Kafka.",
     "lookup": "Was this picture used before? Similar pins with scores.",
