@@ -228,7 +228,10 @@ def test_prediction_agrees_with_measurement_on_real_pins(shared_data):
     """Real embeddings of 40,000 pictures; links between labelled pictures of one group."""
     from neardup.models.hasher import Hasher
 
-    stored = np.load(shared_data / "crowd" / "embeddings_u8.npz")
+    path = shared_data / "crowd" / "embeddings_u8.npz"
+    if not path.is_file():
+        pytest.skip(f"needs embeddings of unrelated pictures, none in {path}")
+    stored = np.load(path)
     vectors = stored["embeddings"].astype(np.float32) * float(stored["scale"])
     signatures = Hasher.load().sign(vectors)
     signatures = signatures[np.random.default_rng(1).permutation(len(signatures))]
