@@ -1,7 +1,7 @@
 """Views in the search, against a loop over pins, their views and everything before them."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neardup.index.search import Candidates
@@ -28,6 +28,7 @@ def candidates(rows: list[tuple[int, int, int]]) -> Candidates:
 SEEN = st.lists(st.sampled_from([0, 1, 3, 7]), max_size=6)
 
 
+@settings(deadline=None)
 @given(seen=SEEN)
 def test_rows_are_query_by_query_and_upright_first(seen: list[int]) -> None:
     queries, views, rows = batch(seen)
@@ -56,6 +57,7 @@ def test_without_views_the_rows_are_the_queries() -> None:
     assert rows.ended(ended).at.tolist() == [3]
 
 
+@settings(deadline=None)
 @given(
     seen=SEEN.filter(len),
     before=st.sets(st.integers(0, 9)),
@@ -101,6 +103,7 @@ def merged_by_hand(
     return kept
 
 
+@settings(deadline=None)
 @given(drawn=found_by_rows(), limit=st.integers(1, 5))
 def test_the_best_view_speaks_for_a_pair(
     drawn: tuple[QueryRows, list[tuple[int, int, int]]], limit: int
@@ -118,6 +121,7 @@ def test_the_best_view_speaks_for_a_pair(
     ]
 
 
+@settings(deadline=None)
 @given(drawn=found_by_rows(), limit=st.integers(1, 5))
 def test_the_nearest_of_each_row_are_enough(
     drawn: tuple[QueryRows, list[tuple[int, int, int]]], limit: int
