@@ -86,6 +86,11 @@ def fingerprint(names: Iterable[str | bytes | int]) -> str:
     return BACKFILL + digest.hexdigest()[:32]
 
 
+def is_backfill(topic_id: str) -> bool:
+    """Whether rows with this topic id came from a corpus, not from a topic."""
+    return topic_id.startswith(BACKFILL)
+
+
 def pieces(sizes: Sequence[int], begin: int, end: int) -> list[Piece]:
     """The pieces that hold rows ``begin`` to ``end``, exclusive, of all parts laid end to end."""
     ends = np.cumsum(sizes, dtype=np.int64)

@@ -35,6 +35,7 @@ from neardup.streaming.segments import (
     open_segment,
     sound_segments,
 )
+from neardup.streaming.sources import is_backfill
 
 Int64 = npt.NDArray[np.int64]
 Signatures = npt.NDArray[np.uint8]
@@ -206,14 +207,16 @@ def _read_positions(state: State) -> None:
         """SELECT topic_id, partition, max("offset") AS last, max(batch_seq) AS batch_seq
         FROM pins GROUP BY topic_id, partition"""
     )
-    others = {row["topic_id"] for row in rows} - {state.topic_id}
-    if others:
+    topics = {row["topic_id"] for row in rows if not is_backfill(row["topic_id"])}
+    others = topics - {state.topic_id}
+    if others and not is_backfill(state.topic_id):
         raise StreamError(
             f"The log in {state.lake.path} was written from topic {others.pop()}, but the topic of "
             f"that name is now {state.topic_id}: it was re-created. Point kafka.topic at the old "
             "topic, or give the new one a lake of its own."
         )
-    state.positions = {row["partition"]: row["last"] for row in rows}
+    own = [row for row in rows if row["topic_id"] == state.topic_id]
+    state.positions = {row["partition"]: row["last"] for row in own}
     state.batch_seq = 1 + max((row["batch_seq"] for row in rows), default=-1)
 
 
