@@ -1,8 +1,7 @@
-"""How a pin joins, starts or merges clusters, and how it leaves: compiled, on dense arrays.
+"""Which cluster a pin joins, and which clusters it merges: compiled, on dense arrays.
 
 What bounds the work: a pin's links (``max_links``), SAMPLE members that speak for each cluster
-they reach, and O(log n) for every change of a cluster of n. A merge costs what the smaller cluster
-holds, so a pin is moved at most log2(n) times in its life.
+they reach, and the changes themselves (``seats``).
 """
 
 from typing import NamedTuple
@@ -11,9 +10,10 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from neardup.clusters.columns import UNTOUCHED, Columns, Int64
+from neardup.clusters.columns import Columns, Int64
 from neardup.clusters.evidence import Table, Words
-from neardup.clusters.treap import NOBODY, everyone, insert, lowest, oldest, remove, unite
+from neardup.clusters.seats import leave, merge, start
+from neardup.clusters.treap import NOBODY, lowest
 from neardup.index.hamming import row_distance
 
 Floats = npt.NDArray[np.float64]
@@ -23,7 +23,7 @@ SAMPLE = 128
 are weighed. Most clusters are smaller, and all members speak. What needs so many is the bound on a
 diameter: a pin too far from an eighth of a cluster would pass 16 speakers in one case of eight,
 (7/8)^16, and passes 128 in one of 26 million."""
-_SIDE = 32
+SIDE = 32
 
 
 class Witness(NamedTuple):
@@ -59,56 +59,11 @@ def replay(c: Columns, w: Witness, batch: Batch, first_id: int) -> None:
     """
     for i in range(len(batch.started)):
         if batch.ended[i] != NOBODY and c.slot[batch.ended[i]] != NOBODY:
-            leave(c, w, batch.ended[i])
+            leave(c, w.last, batch.ended[i])
         if batch.started[i] != NOBODY and c.slot[batch.started[i]] == NOBODY:
             begin, end = batch.offsets[i], batch.offsets[i + 1]
-            start(c, w, batch.started[i], first_id | batch.started[i])
+            start(c, w.last, batch.started[i], first_id | batch.started[i])
             attach(c, w, batch.started[i], batch.linked[begin:end], batch.scores[begin:end])
-
-
-@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def touch(c: Columns, w: Witness, ordinal: int) -> None:
-    if c.touched[ordinal] == UNTOUCHED:
-        c.touched[ordinal] = w.last[0]
-        w.last[0] = ordinal
-
-
-@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def start(c: Columns, w: Witness, ordinal: int, cluster_id: int) -> None:
-    """A cluster of this pin alone."""
-    c.slot[ordinal] = c.head[ordinal] = ordinal
-    c.root[ordinal] = insert(c.children, NOBODY, ordinal)
-    c.size[ordinal], c.cluster_id[ordinal] = 1, cluster_id
-    touch(c, w, ordinal)
-
-
-@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def leave(c: Columns, w: Witness, ordinal: int) -> None:
-    """A live pin ends; a lost head is replaced by the oldest member."""
-    slot = c.slot[ordinal]
-    c.root[slot] = remove(c.children, c.root[slot], ordinal)
-    c.slot[ordinal] = NOBODY
-    c.size[slot] -= 1
-    touch(c, w, ordinal)
-    if c.size[slot] and c.head[slot] == ordinal:
-        c.head[slot] = oldest(c.children, c.root[slot])
-        touch(c, w, c.head[slot])
-
-
-@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def merge(c: Columns, w: Witness, one: int, other: int) -> None:
-    """The larger cluster absorbs the smaller; of two equal ones, that with the lower id."""
-    keep, gone = one, other
-    if c.size[gone] > c.size[keep] or (
-        c.size[gone] == c.size[keep] and c.cluster_id[gone] < c.cluster_id[keep]
-    ):
-        keep, gone = gone, keep
-    for moved in everyone(c.children, c.root[gone], c.size[gone]):
-        c.slot[moved] = keep
-        touch(c, w, moved)
-    c.root[keep] = unite(c.children, np.int64(c.root[keep]), np.int64(c.root[gone]))
-    c.size[keep] += c.size[gone]
-    c.walled[keep] |= c.walled[gone]
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -128,9 +83,8 @@ def attach(c: Columns, w: Witness, ordinal: int, linked: Int64, scores: Floats) 
         if not gains[best] > 0:
             return
         other, own = c.slot[linked[begins[best]]], c.slot[ordinal]
-        alone = c.size[own] == 1
-        if may_merge(c, w, own, other) and (alone or _agree(c, w, ordinal, other, gains[best])):
-            merge(c, w, own, other)
+        if may_merge(c, w, own, other) and _agree(c, w, ordinal, other, gains[best]):
+            merge(c, w.last, own, other)
         gains[best] = -np.inf
 
 
@@ -162,26 +116,33 @@ def _gains(
     for end in range(1, len(linked) + 1):
         if end == len(linked) or c.slot[linked[end]] != c.slot[linked[begin]]:
             begins[n] = begin
-            gains[n] = _gain(c, w, ordinal, linked[begin:end], scores[begin:end])
+            slot = c.slot[linked[begin]]
+            gains[n] = gain_in(c, w, ordinal, slot, linked[begin:end], scores[begin:end])
             n, begin = n + 1, end
     return begins[:n], gains[:n]
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _gain(c: Columns, w: Witness, ordinal: int, linked: Int64, scores: Floats) -> float:
-    """Summed evidence with all members of one cluster: links as scored, others by the sample."""
-    slot = c.slot[linked[0]]
+def gain_in(
+    c: Columns, w: Witness, ordinal: int, slot: int, linked: Int64, scores: Floats
+) -> float:
+    """Summed evidence of a pin with all other members of one cluster.
+
+    ``linked``, ascending, are members that it has links to; the others' mean is taken from those
+    who speak.
+    """
     gain = 0.0
     for score in scores:
         gain += score - w.zero
     heard, said = 0, 0.0
-    for member in _speakers(c, slot, 1):
+    for member in speakers(c, slot, 1):
         at = np.searchsorted(linked, member)
-        if at == len(linked) or linked[at] != member:
+        if member != ordinal and (at == len(linked) or linked[at] != member):
             heard += 1
             said += w.table[row_distance(w.words[ordinal], w.words[member])]
     if heard:
-        gain += (c.size[slot] - len(linked)) * (said / heard)
+        itself = 1 if c.slot[ordinal] == slot else 0
+        gain += (c.size[slot] - len(linked) - itself) * (said / heard)
     return gain
 
 
@@ -189,24 +150,36 @@ def _gain(c: Columns, w: Witness, ordinal: int, linked: Int64, scores: Floats) -
 def _agree(c: Columns, w: Witness, ordinal: int, other: int, gain: float) -> bool:
     """Whether merging the pin's cluster with another raises the objective.
 
-    ``gain`` is what the pin itself brings; its companions speak, by samples of both clusters.
+    ``gain`` is what the pin itself brings; its companions speak by the two samples.
     """
     own = c.slot[ordinal]
-    theirs = _speakers(c, other, c.size[own] - 1)
-    heard, said = 0, 0.0
-    for mine in _speakers(c, own, c.size[other]):
-        if mine != ordinal:
-            for member in theirs:
-                said += w.table[row_distance(w.words[mine], w.words[member])]
-            heard += len(theirs)
     pairs = (c.size[own] - 1) * np.float64(c.size[other])
-    return bool(gain + pairs * (said / heard) > 0)
+    return bool(gain + pairs * mean_between(c, w, own, other, ordinal) > 0)
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _speakers(c: Columns, slot: int, listeners: int) -> Int64:
+def mean_between(c: Columns, w: Witness, one: int, other: int, but: int) -> float:
+    """Mean evidence between the members of two clusters, of the first all ``but`` one pin.
+
+    By those who speak; 0 if nobody is left to.
+    """
+    listeners = c.size[one] - (0 if but == NOBODY else 1)
+    if not listeners:
+        return 0.0
+    theirs = speakers(c, other, listeners)
+    heard, said = 0, 0.0
+    for mine in speakers(c, one, c.size[other]):
+        if mine != but:
+            for member in theirs:
+                said += w.table[row_distance(w.words[mine], w.words[member])]
+            heard += len(theirs)
+    return said / heard
+
+
+@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def speakers(c: Columns, slot: int, listeners: int) -> Int64:
     """Members that speak for their cluster, those whose ordinals hash lowest."""
-    most = min(SAMPLE, _SIDE * _SIDE // min(_SIDE, listeners))
+    most = min(SAMPLE, SIDE * SIDE // min(SIDE, listeners))
     members: Int64 = lowest(c.children, c.root[slot], most)
     return members
 

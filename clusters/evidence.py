@@ -16,6 +16,7 @@ pair that differs in more bits than any two copies do has evidence of minus infi
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numba as nb
 import numpy as np
@@ -27,6 +28,18 @@ Ordinals = npt.NDArray[np.int64]
 Signatures = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 Table = npt.NDArray[np.float32]
+
+
+class Links(NamedTuple):
+    """Pairs ``left[i]``, ``right[i]`` of some pins, int64 [m], with ``scores`` float64 [m].
+
+    Of a pair that is there twice the later score counts. What people said is a link too: plus
+    infinity for together, minus infinity for apart.
+    """
+
+    left: Ordinals
+    right: Ordinals
+    scores: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,17 @@ class Evidence:
     def between(self, left: Signatures, right: Signatures) -> Table:
         """Evidence of all pairs, float32 [m, n], of signatures uint8 [m, 128] and [n, 128]."""
         evidence: Table = _all_pairs(words(left), words(right), self.table)
+        return evidence
+
+    def inside(self, signatures: Signatures, links: Links) -> npt.NDArray[np.float64]:
+        """Evidence of all pairs of n pins, float64 [n, n]: links as scored, others by distance.
+
+        ``signatures`` uint8 [n, 128]; ``links`` by position in them.
+        """
+        evidence = self.between(signatures, signatures).astype(np.float64)
+        low, high = np.minimum(links.left, links.right), np.maximum(links.left, links.right)
+        evidence[low, high] = links.scores - self.zero
+        evidence[high, low] = evidence[low, high]
         return evidence
 
 

@@ -17,14 +17,14 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numba as nb
 import numpy as np
 
 from neardup.clusters.attach import Batch, Witness, replay
-from neardup.clusters.columns import UNTOUCHED, Columns, Int32, Int64, grow
+from neardup.clusters.columns import Int64, grow
 from neardup.clusters.evidence import Evidence, Ordinals, Signatures
+from neardup.clusters.seats import seat, take_touched
 from neardup.clusters.treap import NOBODY as NOBODY
-from neardup.clusters.treap import everyone, insert
+from neardup.clusters.treap import everyone
 from neardup.index.hamming import words
 
 FOUNDER_BITS = 40
@@ -97,7 +97,7 @@ class Fold:
         fold._grow(pins)
         ordinals, ids, heads = (np.asarray(column, np.int64) for column in members)
         _, first, which = np.unique(ids, return_index=True, return_inverse=True)
-        _seat(fold._columns, ordinals, ids, heads, ordinals[first][which])
+        seat(fold._columns, ordinals, ids, heads, ordinals[first][which])
         return fold
 
     def __len__(self) -> int:
@@ -143,7 +143,7 @@ class Fold:
 
     def take_standing(self) -> Standing:
         """The same as arrays."""
-        return self.standing(_take_touched(self._columns.touched, self._last))
+        return self.standing(take_touched(self._columns.touched, self._last))
 
     def memberships(self, ordinals: Iterable[int]) -> Iterable[Membership]:
         """Where these pins stand now."""
@@ -175,31 +175,3 @@ class Fold:
     def _grow(self, n: int) -> None:
         self._columns = grow(self._columns, n, self._directory)
         self._n = max(self._n, n)
-
-
-@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _seat(c: Columns, ordinals: Int64, ids: Int64, heads: Int64, slots: Int64) -> None:
-    for slot in slots:
-        c.root[slot], c.size[slot] = NOBODY, 0
-    for i in range(len(ordinals)):
-        slot = slots[i]
-        c.slot[ordinals[i]] = slot
-        c.root[slot] = insert(c.children, c.root[slot], ordinals[i])
-        c.size[slot] += 1
-        c.cluster_id[slot], c.head[slot] = ids[i], heads[i]
-
-
-@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _take_touched(touched: Int32, last: Int64) -> Int64:
-    """The pins touched since the last call, ascending."""
-    n, at = 0, last[0]
-    while at != NOBODY:
-        n, at = n + 1, touched[at]
-    ordinals = np.empty(n, np.int64)
-    at = last[0]
-    for i in range(n):
-        ordinals[i] = at
-        at = touched[at]
-        touched[ordinals[i]] = UNTOUCHED
-    last[0] = NOBODY
-    return np.sort(ordinals)
