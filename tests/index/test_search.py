@@ -112,7 +112,7 @@ def test_equal_pictures_all_find_each_other(make_segment):
     segment = decode_segment(*make_segment(signatures))
     found = search(segment, signatures[:4], 0)
     assert len(found.candidates.query) == 4 * 300
-    assert set(found.candidates.overlap.tolist()) == {64}
+    assert set(found.candidates.overlap.tolist()) == {80}
     assert found.work.counted == found.work.compared == 4 * 300
 
 

@@ -9,7 +9,7 @@ from neardup.index.segment import SegmentName, build_segment, decode_segment
 from neardup.index.terms import TermPlan
 from neardup.schemas.errors import SegmentError
 
-ONE_OF_EACH_KIND = ["meta", "ordinals", "signatures", "ids", "band-000", "band-063"]
+ONE_OF_EACH_KIND = ["meta", "ordinals", "signatures", "ids", "band-000", "band-079"]
 
 
 @settings(deadline=None, max_examples=40)
