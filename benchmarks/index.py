@@ -16,6 +16,7 @@ from neardup.benchmarks.crowd import (
     random_distances,
 )
 from neardup.benchmarks.figures import Figure, compared
+from neardup.benchmarks.index_backfill import backfill
 from neardup.benchmarks.index_data import Crowds, real_embeddings
 from neardup.benchmarks.index_peers import peer
 from neardup.benchmarks.index_plan import built, planned, prices
@@ -26,6 +27,7 @@ from neardup.benchmarks.index_speed import (
     EASY_SETTINGS,
     REAL_SETTINGS,
     Bench,
+    Settings,
     beside_flat,
     beside_multihash,
     contest,
@@ -55,6 +57,8 @@ def _measured(hasher: Hasher, crowds: Crowds, quick: bool, seed: int) -> Iterato
     yield scan(bench)
     yield from _on_easy_copies(bench)
     yield from _on_real_distances(bench, crowds)
+    sizes, limit = ((2_000, 5_000), 20.0) if quick else ((10_000, 100_000), 300.0)
+    yield backfill(hasher, crowds, bench.radius, seed, sizes, limit)
 
 
 def _bench(hasher: Hasher, crowds: Crowds, size: int, quick: bool, seed: int) -> Bench:
@@ -110,12 +114,12 @@ def agreement(hasher: Hasher, crowds: Crowds, size: int, seed: int) -> list[Figu
 
 def _on_easy_copies(bench: Bench) -> Iterator[Figure]:
     patterns = easy_patterns(EASY_PATTERNS, bench.rng)
-    rivals = contest(bench, patterns, EASY_SETTINGS, tries=900)
+    rivals = contest(bench, patterns, _some(bench, EASY_SETTINGS), tries=900)
     yield beside_multihash(bench, rivals, "easy copies (0 to 12 % flips)", queries=2000)
 
 
 def _on_real_distances(bench: Bench, crowds: Crowds) -> Iterator[Figure]:
-    rivals = contest(bench, bench.links, REAL_SETTINGS, tries=90)
+    rivals = contest(bench, bench.links, _some(bench, REAL_SETTINGS), tries=90)
     yield on_real_pairs(bench, rivals.segment)
     yield beside_multihash(bench, rivals, "real distances", queries=200 if bench.quick else 400)
     segment = rivals.segment
@@ -130,3 +134,8 @@ def _on_real_distances(bench: Bench, crowds: Crowds) -> Iterator[Figure]:
     large = crowds.signatures(10 * len(bench.crowd))
     plan = planned(bench.crowd, bench.links, bench.radius, bench.costs, len(large))
     yield from growth(bench, segment, large, plan)
+
+
+def _some(bench: Bench, settings: Settings) -> Settings:
+    """Building FAISS's indexes takes most of the time: a quick run tries the first two."""
+    return settings[:2] if bench.quick else settings

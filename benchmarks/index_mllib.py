@@ -42,8 +42,12 @@ class Join(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """``pairs`` int64 [m, 2], or None if it was stopped; ``why`` says by what."""
+    """``pairs`` int64 [m, 2], or None if it was stopped; ``why`` says by what.
 
+    ``start``: seconds until the session stood. ``seconds``: those of the join after it.
+    """
+
+    start: float
     seconds: float
     pairs: Pairs | None
     why: str
@@ -78,8 +82,11 @@ def _same_bucket(ratios: Floats) -> npt.NDArray[np.float64]:
     return np.asarray(shared @ (weights / weights.sum()))
 
 
-def join_itself(vectors: Floats, join: Join, limit: float) -> Outcome:
-    """All pairs i > j of ``vectors`` float32 [n, dim] that MLlib finds in ``limit`` seconds."""
+def join_itself(vectors: Floats, join: Join, limit: float, memory: str) -> Outcome:
+    """All pairs i > j of ``vectors`` float32 [n, dim] that MLlib finds in ``limit`` seconds.
+
+    ``memory``: of the JVM, if none runs yet.
+    """
     with tempfile.TemporaryDirectory(prefix="neardup-mllib-") as directory:
         path = Path(directory) / "vectors.parquet"
         flat = pa.array(np.ascontiguousarray(vectors).reshape(-1))
@@ -88,14 +95,16 @@ def join_itself(vectors: Floats, join: Join, limit: float) -> Outcome:
         table = pa.table({"id": ids, "vector": rows.cast(pa.list_(pa.float32()))})
         pq.write_table(table, path, row_group_size=10_000)
         options = {"spark.local.dir": directory, "spark.sql.shuffle.partitions": "64"}
-        spark = spark_session(SparkSettings(driver_memory="6g", options=options), "neardup-mllib")
+        begin = time.perf_counter()
+        spark = spark_session(SparkSettings(driver_memory=memory, options=options), "neardup-mllib")
+        start = time.perf_counter() - begin
         try:
-            return _watched(spark, path, Path(directory), join, limit)
+            return _watched(spark, path, join, limit)._replace(start=start)
         finally:
             spark.stop()
 
 
-def _watched(spark: Any, path: Path, directory: Path, join: Join, limit: float) -> Outcome:
+def _watched(spark: Any, path: Path, join: Join, limit: float) -> Outcome:
     """Run the join in a thread of its own; stop it at a limit."""
     done: list[Pairs] = []
     failed: list[str] = []
@@ -112,7 +121,7 @@ def _watched(spark: Any, path: Path, directory: Path, join: Join, limit: float) 
     why = ""
     while thread.is_alive():
         thread.join(1.0)
-        taken, used = time.perf_counter() - begin, _bytes_below(directory)
+        taken, used = time.perf_counter() - begin, _bytes_below(path.parent)
         if taken > limit or used > MOST_BYTES:
             why = f"stopped after {taken:.0f} s with {used / 2**30:.0f} GiB on disk"
             spark.sparkContext.cancelAllJobs()
@@ -120,8 +129,8 @@ def _watched(spark: Any, path: Path, directory: Path, join: Join, limit: float) 
             break
     seconds = time.perf_counter() - begin
     if why or failed:
-        return Outcome(seconds, None, why or f"failed after {seconds:.0f} s: {failed[0]}")
-    return Outcome(seconds, done[0], "")
+        return Outcome(0.0, seconds, None, why or f"failed after {seconds:.0f} s: {failed[0]}")
+    return Outcome(0.0, seconds, done[0], "")
 
 
 def _joined(spark: Any, path: Path, join: Join) -> Pairs:
