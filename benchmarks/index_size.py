@@ -139,12 +139,13 @@ def growth(bench: Bench, small: Segment, large: Signatures, plan: TermPlan) -> l
         [1e6 * s / queries for s in slow],
         f"in {small.n:,} pins",
         [1e6 * s / queries for s in fast],
-        target="ratio <= 3",
+        target="ratio <= 3 from 1M to 10M",
         quality=f"recall {plan_recall(plan, bench.links):.4f} and "
         f"{plan_recall(small.plan, bench.links):.4f}; {described(plan)}; a query reads "
         f"{work.entries / queries:,.0f} entries and takes {work.compared / queries:,.0f} distances",
     )
-    row.met = row.ratio is not None and row.ratio <= 3
+    if not bench.quick:
+        row.met = row.ratio is not None and row.ratio <= 3
     return [row, resident(segment)]
 
 

@@ -127,16 +127,17 @@ def beside_flat(bench: Bench, segment: Segment, queries: int) -> Figure:
         lambda repeat: found_within(peer, parts[repeat], bench.radius),
     )
     row = compared(
-        f"queries a second and core at {_size(bench.crowd)}, real distances",
+        f"the same at {_size(bench.crowd)}, beside brute force",
         "queries/s",
         [queries / s for s in ours],
         "FAISS IndexBinaryFlat",
         [queries / s for s in theirs],
-        target="ratio >= 20",
+        target="ratio >= 20 at 1M",
         quality=f"recall {plan_recall(segment.plan, bench.links):.4f} and 1; "
         f"{described(segment.plan)}",
     )
-    row.met = row.ratio is not None and row.ratio >= 20
+    if not bench.quick:
+        row.met = row.ratio is not None and row.ratio >= 20
     return row
 
 
