@@ -1,9 +1,8 @@
 """From a partition to a better one, until nothing raises the sum of evidence inside parts.
 
-Three steps take turns: single pins move, parts are joined, parts are cut in two. Joining undoes
-what cutting should not have done, and moving repairs the edge of a cut. There are two climbs: from
-single pins upwards, which is the better one on most evidence and the only one for many pins, and
-from one part downwards.
+Three steps take turns: pins move, parts are joined, parts are cut in two. Joining undoes what
+cutting should not have done, and moving repairs the edge of a cut. There are two climbs, from parts
+joined greedily and from single pins, and the better end is taken: neither is always the better one.
 """
 
 import numba as nb
@@ -12,12 +11,9 @@ import numpy.typing as npt
 
 from neardup.clusters.bisection import bisect
 from neardup.clusters.contraction import contract
-from neardup.clusters.moves import move
+from neardup.clusters.moves import unsettle
 
 Int64 = npt.NDArray[np.int64]
-
-DOWNWARDS = 64
-"""The most pins for which both climbs are made: cutting all pins in two takes O(n^3)."""
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -26,13 +22,10 @@ def climb(weights: Int64) -> Int64:
 
     ``weights`` int64 [n, n], symmetric; the diagonal is not read.
     """
-    n = len(weights)
-    labels: Int64 = _improved(weights, contract(weights, np.arange(n)))
-    if n <= DOWNWARDS:
-        other: Int64 = _improved(weights, divide(weights, np.zeros(n, np.int64)))
-        if together(weights, other) > together(weights, labels):
-            return other
-    return labels
+    single = np.arange(len(weights))
+    joined: Int64 = _improved(weights, contract(weights, single))
+    moved: Int64 = _improved(weights, single)
+    return moved if together(weights, moved) > together(weights, joined) else joined
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -79,7 +72,7 @@ def _cut_off(weights: Int64, labels: Int64, members: Int64) -> bool:
 def _improved(weights: Int64, labels: Int64) -> Int64:
     total = together(weights, labels)
     while True:
-        labels = move(weights, labels)
+        labels = unsettle(weights, labels)
         labels = contract(weights, _named(labels))
         labels = divide(weights, labels)
         better = together(weights, labels)

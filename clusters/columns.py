@@ -46,6 +46,10 @@ _DTYPES = dict(
 )
 
 
+BYTES_PER_PIN = 37
+"""Slot 4, children 8, touched 4, root 4, size 4, head 4, id 8, walled 1."""
+
+
 def grow(columns: Columns | None, n: int, directory: Path | None) -> Columns:
     """Columns with room for ``n`` pins at least, and what was in ``columns``; new pins in none.
 

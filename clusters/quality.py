@@ -1,4 +1,4 @@
-"""How well one partition agrees with another: over pairs, and B-cubed over pins."""
+"""How well one partition agrees with another: over pairs, and B-cubed over pins; and its churn."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,18 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Agreement:
-    """Precision, recall and their harmonic mean, each 0 to 1.
+    """Precision, recall and their harmonic mean, each 0 to 1; ``ari`` is 1 at best.
 
     Pairs: of the pairs together in the one, the share together in the other. B-cubed (Bagga,
-    Baldwin 1998): the same for each pin's own cluster, averaged over pins.
+    Baldwin 1998): the same for each pin's own cluster, averaged over pins. ``ari``: the adjusted
+    Rand index (Hubert, Arabie 1985), 0 for what chance would give.
     """
 
     pair_precision: float
     pair_recall: float
     b3_precision: float
     b3_recall: float
+    ari: float
 
     @property
     def pair_f1(self) -> float:
@@ -30,34 +32,77 @@ class Agreement:
         return _f1(self.b3_precision, self.b3_recall)
 
 
+@dataclass(frozen=True)
+class Churn:
+    """What a new partition changes.
+
+    ``moved``: pins under another id; ``split``: old clusters whose pins are now in several;
+    ``merged``: new clusters with pins of several old ones.
+    """
+
+    moved: int
+    split: int
+    merged: int
+
+
 def agreement(found: Labels, truth: Labels) -> Agreement:
     """How well ``found`` int64 [n] agrees with ``truth`` int64 [n]; labels are arbitrary.
 
     Without any pair together, the share of wrong ones is 0 and so the figure is 1.
     """
     if not len(found):
-        return Agreement(1.0, 1.0, 1.0, 1.0)
-    cells, both = np.unique(np.stack([found, truth], axis=1), axis=0, return_counts=True)
-    of_found = _sizes(found, cells[:, 0])
-    of_truth = _sizes(truth, cells[:, 1])
-    together = _pairs(both).sum()
-    in_found = _pairs(np.unique(found, return_counts=True)[1]).sum()
-    in_truth = _pairs(np.unique(truth, return_counts=True)[1]).sum()
+        return Agreement(1.0, 1.0, 1.0, 1.0, 1.0)
+    cells = _cells(found, truth)
+    both, of_found, of_truth = cells.both, cells.of_found[cells.found], cells.of_truth[cells.truth]
+    n = len(found)
+    together, in_found, in_truth = (
+        _pairs(sizes) for sizes in (both, cells.of_found, cells.of_truth)
+    )
     return Agreement(
-        pair_precision=float(together / in_found) if in_found else 1.0,
-        pair_recall=float(together / in_truth) if in_truth else 1.0,
-        b3_precision=float((both * both / of_found).sum() / len(found)),
-        b3_recall=float((both * both / of_truth).sum() / len(found)),
+        pair_precision=together / in_found if in_found else 1.0,
+        pair_recall=together / in_truth if in_truth else 1.0,
+        b3_precision=float((both / of_found * both).sum() / n),
+        b3_recall=float((both / of_truth * both).sum() / n),
+        ari=_adjusted(together, in_found, in_truth, n * (n - 1) // 2),
     )
 
 
-def _sizes(labels: Labels, wanted: Labels) -> Labels:
-    names, sizes = np.unique(labels, return_counts=True)
-    return sizes[np.searchsorted(names, wanted)]
+def churn(before: Labels, after: Labels) -> Churn:
+    """What happened to the clusters ``before`` int64 [n], ids, when they became ``after``."""
+    cells = _cells(before, after)
+    return Churn(
+        moved=int((before != after).sum()),
+        split=int((np.bincount(cells.found) > 1).sum()),
+        merged=int((np.bincount(cells.truth) > 1).sum()),
+    )
 
 
-def _pairs(sizes: Labels) -> Labels:
-    return sizes * (sizes - 1) // 2
+@dataclass(frozen=True)
+class _Cells:
+    """The table of two partitions without its zeros, labels numbered from 0."""
+
+    found: Labels
+    truth: Labels
+    both: Labels
+    of_found: Labels
+    of_truth: Labels
+
+
+def _cells(found: Labels, truth: Labels) -> _Cells:
+    _, one, of_found = np.unique(found, return_inverse=True, return_counts=True)
+    _, other, of_truth = np.unique(truth, return_inverse=True, return_counts=True)
+    keys, both = np.unique(one * len(of_truth) + other, return_counts=True)
+    return _Cells(*np.divmod(keys, max(len(of_truth), 1)), both, of_found, of_truth)
+
+
+def _pairs(sizes: Labels) -> int:
+    return int((sizes * (sizes - 1) // 2).sum())
+
+
+def _adjusted(together: int, in_found: int, in_truth: int, pairs: int) -> float:
+    expected = in_found * in_truth / pairs if pairs else 0.0
+    most = (in_found + in_truth) / 2
+    return (together - expected) / (most - expected) if most != expected else 1.0
 
 
 def _f1(precision: float, recall: float) -> float:

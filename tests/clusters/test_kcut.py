@@ -9,7 +9,7 @@ from neardup.clusters.bisection import bisect
 from neardup.clusters.climb import climb, divide
 from neardup.clusters.contraction import contract
 from neardup.clusters.kcut import cut, medoid, objective, whole_numbers
-from neardup.clusters.moves import move
+from neardup.clusters.moves import move, unsettle
 from neardup.clusters.optimum import MOST, optimum
 
 
@@ -61,11 +61,11 @@ def test_every_step_gains_or_changes_nothing(seed: int, n: int) -> None:
     rng = np.random.default_rng(seed)
     weights = whole_numbers(random_weights(rng, n))
     before = np.unique(rng.integers(0, 6, n), return_inverse=True)[1].astype(np.int64)
-    for step in (move, contract, divide):
+    for step in (move, unsettle, contract, divide):
         after = step(weights, before)
         assert objective(weights, after) >= objective(weights, before)
     end = climb(weights)
-    for step in (move, contract, divide):
+    for step in (move, unsettle, contract, divide):
         assert same_partition(step(weights, end), end)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neardup.clusters.quality import agreement
+from neardup.clusters.quality import Churn, agreement, churn
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=25))
@@ -30,6 +30,28 @@ def test_agrees_with_the_definitions(labels: list[tuple[int, int]]) -> None:
     ]
     assert measured.b3_precision == pytest.approx(np.mean([both / own for both, own, _ in shares]))
     assert measured.b3_recall == pytest.approx(np.mean([both / own for both, _, own in shares]))
+    assert measured.ari == pytest.approx(ari(len(pairs), in_found, in_truth))
+
+
+def ari(pairs: int, in_found: set, in_truth: set) -> float:
+    """As Hubert and Arabie write it."""
+    chance = len(in_found) * len(in_truth) / pairs if pairs else 0.0
+    most = (len(in_found) + len(in_truth)) / 2
+    return (len(in_found & in_truth) - chance) / (most - chance) if most != chance else 1.0
+
+
+@pytest.mark.parametrize(
+    ("case", "before", "after", "expected"),
+    [
+        ("nothing", [1, 1, 2], [1, 1, 2], Churn(0, 0, 0)),
+        ("a split", [1, 1, 1], [1, 1, 9], Churn(1, 1, 0)),
+        ("a merge", [1, 2, 2], [2, 2, 2], Churn(1, 0, 1)),
+        ("a move", [1, 1, 2, 2], [1, 2, 2, 2], Churn(1, 1, 1)),
+        ("none", [], [], Churn(0, 0, 0)),
+    ],
+)
+def test_churn(case: str, before: list[int], after: list[int], expected: Churn) -> None:
+    assert churn(np.array(before, np.int64), np.array(after, np.int64)) == expected, case
 
 
 def test_perfect_and_empty() -> None:
