@@ -28,8 +28,8 @@ COPY_BITS = 8
 CROWD_BITS = 205
 """A pin with ``max_links`` candidates within so many bits, 20 % of 1,024, stands in a crowd.
 
-Nine links of ten are nearer. On 1,881 labelled photos the rule costs no link between groups' members
-that chains of the others do not make up for, even with 8 links a pin and 256 bits.
+Nine links of ten are nearer. On 1,881 labelled photos the rule parts no pins that links joined
+before, even with 8 links a pin and 256 bits.
 """
 
 NOBODY = -1

@@ -32,7 +32,8 @@ class GrowingArray:
     def _map(self, rows: int) -> npt.NDArray[np.generic]:
         with self._path.open("ab") as file:
             file.truncate(rows * self._width * self._dtype.itemsize)
-        return np.memmap(self._path, self._dtype, "r+", shape=(rows, self._width))
+        # a plain array over the map: the memmap class costs microseconds at every slice
+        return np.asarray(np.memmap(self._path, self._dtype, "r+", shape=(rows, self._width)))
 
     def __len__(self) -> int:
         return self._n

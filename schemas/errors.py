@@ -29,6 +29,10 @@ class StreamError(NeardupError):
     """The stream cannot go on: the lake is held by another one, or the topic is not its topic."""
 
 
+class SourceError(NeardupError):
+    """A corpus cannot be backfilled: it holds nothing to read, or not what it should."""
+
+
 class BadEvent(NeardupError):
     """One event cannot be used. It is data, not a failure of the batch: it goes to `quarantine`.
 

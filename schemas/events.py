@@ -45,7 +45,7 @@ REASONS = {
 """The fixed vocabulary of ``quarantine.reason``, with what each word means."""
 
 PinId = Annotated[str, Meta(min_length=1, description="At most 128 bytes in UTF-8.")]
-Pixels = Annotated[int, Meta(ge=1)]
+Pixels = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
 class Embedding(msgspec.Struct, frozen=True):

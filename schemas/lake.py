@@ -170,12 +170,13 @@ class Lake:
 
         An advisory lock of the operating system: it is free again as soon as its holder dies.
         """
+        beside = " or `neardup backfill`" if name == "stream" else ""
         lock = FileLock(self.path / f".{name}.lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
             raise StreamError(
-                f"Another process runs `neardup {name}` on {self.path}: stop it first, "
+                f"Another process runs `neardup {name}`{beside} on {self.path}: stop it first, "
                 "or give this one a lake of its own."
             ) from None
         try:

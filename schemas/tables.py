@@ -29,9 +29,13 @@ LINK = pa.struct(
 )
 
 _POSITION = [
-    _required("topic_id", pa.string(), "Kafka's UUID of the topic; a re-created topic has another"),
-    _required("partition", pa.int32(), "Kafka partition"),
-    _required("offset", pa.int64(), "Kafka offset"),
+    _required(
+        "topic_id",
+        pa.string(),
+        "Kafka's UUID of the topic; of a corpus a fingerprint",
+    ),
+    _required("partition", pa.int32(), "Kafka partition, or number of the file"),
+    _required("offset", pa.int64(), "Kafka offset, or number of the row"),
 ]
 
 

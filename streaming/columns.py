@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.types as kinds
 
 from neardup.models.hasher import Hasher
-from neardup.streaming.sources import RECORDS, SourceError, record
+from neardup.schemas.errors import SourceError
+from neardup.streaming.sources import RECORDS, record
 
 Fits = Callable[[pa.DataType], bool]
 

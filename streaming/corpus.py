@@ -5,10 +5,11 @@ from pathlib import Path
 from deltalake import DeltaTable
 
 from neardup.models.hasher import Hasher
+from neardup.schemas.errors import SourceError
 from neardup.streaming.columns import Columns
 from neardup.streaming.embedding_files import data_files, delta_source, parquet_source
 from neardup.streaming.picture_folder import picture_source, pictures
-from neardup.streaming.sources import Source, SourceError
+from neardup.streaming.sources import Source
 
 
 def open_source(path: Path, columns: Columns, hasher: Hasher, version: int | None = None) -> Source:

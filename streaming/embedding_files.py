@@ -13,8 +13,9 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from neardup.models.hasher import Hasher
+from neardup.schemas.errors import SourceError
 from neardup.streaming.columns import Columns, check_columns, events
-from neardup.streaming.sources import RECORDS_AT_ONCE, Piece, SourceError, fingerprint
+from neardup.streaming.sources import RECORDS_AT_ONCE, Piece, fingerprint
 
 
 @dataclass(frozen=True)

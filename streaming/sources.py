@@ -15,7 +15,6 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from neardup.schemas.errors import NeardupError
 from neardup.schemas.tables import MICROSECONDS
 
 RECORDS = pa.schema(
@@ -33,10 +32,6 @@ BACKFILL = "backfill:"
 """How the topic id of rows begins that came from no topic."""
 
 RECORDS_AT_ONCE = 256
-
-
-class SourceError(NeardupError):
-    """A corpus cannot be backfilled: it holds nothing to read, or not what it should."""
 
 
 class Piece(NamedTuple):

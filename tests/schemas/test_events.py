@@ -76,6 +76,7 @@ def test_a_null_value_names_the_pin_to_delete() -> None:
         ("invalid_field", b"p1", event(created_at="2026-01-02T03:04:05")),
         ("invalid_field", b"p1", event(image="no base64!")),
         ("invalid_field", b"p1", event(width=0)),
+        ("invalid_field", b"p1", event(width=2**31)),
         ("invalid_field", b"p1", event(width=1.5)),
         ("invalid_field", b"p1", event(attributes={"a": 1})),
         ("no_picture", b"p1", event(image=...)),

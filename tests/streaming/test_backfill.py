@@ -8,11 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from neardup.cli.main import cli
-from neardup.schemas.errors import LakeError, StreamError
+from neardup.schemas.errors import LakeError, SourceError, StreamError
 from neardup.schemas.lake import Lake
 from neardup.schemas.settings import Settings, load_settings
 from neardup.streaming.backfill import Backfill
-from neardup.streaming.sources import SourceError
 from tests.lakes import garden, pin
 
 

@@ -13,11 +13,12 @@ import pytest
 from deltalake import write_deltalake
 
 from neardup.models.hasher import Hasher
+from neardup.schemas.errors import SourceError
 from neardup.schemas.settings import EventSettings, ModelSettings
 from neardup.streaming.columns import Columns
 from neardup.streaming.corpus import open_source
 from neardup.streaming.hashing import HashingPlan, hash_records
-from neardup.streaming.sources import RECORDS, Source, SourceError, pieces
+from neardup.streaming.sources import RECORDS, Source, pieces
 from tests.paths.pictures import PHOTOS
 
 HASHER = Hasher.load()
