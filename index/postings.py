@@ -1,15 +1,16 @@
 """Postings of one band: which pins of a segment have which term.
 
-The dictionary is direct addressing: the first d bits of a term, d <= term_bits, are a position in
-the offsets. Postings are pin numbers within the segment (positions in its ascending ordinals),
-ascending within a list.
+The dictionary is direct addressing: the first bits of a term are a position in the offsets.
+Postings are pin numbers within the segment (positions in its ascending ordinals), ascending within
+a list.
 
-On disk a list is gaps in variable-byte code. Body of a ``band`` block, little-endian: number of
-postings uint32, bytes of the dictionary uint32, the dictionary (the ends of all 2^d lists as one
-varbyte list), the lists. With 4 pins a list the dictionary costs a quarter of a byte per posting
-and a gap two or three.
+On disk a list is gaps in variable-byte code, and 12 bits at most address it: then a gap is 4,096 on
+average and nearly always takes two bytes. Body of a ``band`` block, little-endian: number of
+postings uint32, bytes of the dictionary uint32, the dictionary (the ends of all lists as one
+varbyte list), the lists.
 
-In memory a posting is an *entry*, one uint64, that holds what a search must compare:
+In memory d bits address a list, as many as make it short, and a posting is an *entry*, one uint64,
+that holds what a search must compare:
 
 | bits | what |
 |---|---|
@@ -37,6 +38,7 @@ LONG_LIST = 4096
 """Entries of longer lists are sorted by rest and tail, so that a search can split them by more
 bits (``index.search``); shorter ones are in the order of pins."""
 
+_STORED_BITS = 12
 _COUNTS = struct.Struct("<II")
 
 UInt32 = npt.NDArray[np.uint32]
@@ -44,9 +46,9 @@ UInt64 = npt.NDArray[np.uint64]
 
 
 class Postings(NamedTuple):
-    """CSR: the pins whose terms begin with the d bits t are ``pins[offsets[t]:offsets[t + 1]]``.
+    """CSR: the pins whose terms begin with the bits t are ``pins[offsets[t]:offsets[t + 1]]``.
 
-    ``offsets`` uint32 [2^d + 1], ``pins`` uint32 [n].
+    ``offsets`` uint32 [2^b + 1] for lists addressed by b bits, ``pins`` uint32 [n].
     """
 
     offsets: UInt32
@@ -63,17 +65,31 @@ def directory_bits(n: int, term_bits: int) -> int:
     return max(min(wanted, term_bits), term_bits - REST_BITS, 1)
 
 
-def build(words: UInt64, term_bits: int, d: int) -> Postings:
-    """Postings of pins 0..n-1 with band words uint64 [n], ``term << 32 | tail``."""
-    offsets = np.zeros((1 << d) + 1, np.uint32)
+def stored_bits(d: int) -> int:
+    """Bits by which lists are addressed on disk, in a segment that has d in memory."""
+    return min(d, _STORED_BITS)
+
+
+def build(words: UInt64, term_bits: int, bits: int) -> Postings:
+    """Postings of pins 0..n-1 with band words uint64 [n], in lists addressed by so many bits.
+
+    A word is ``term << 32 | tail``.
+    """
+    offsets = np.zeros((1 << bits) + 1, np.uint32)
     pins = np.empty(len(words), np.uint32)
-    _sort(words, np.uint64(TAIL_BITS + term_bits - d), offsets, pins)
+    _sort(words, np.uint64(TAIL_BITS + term_bits - bits), offsets, pins)
     return Postings(offsets, pins)
 
 
-def pack(postings: Postings, words: UInt64, term_bits: int, d: int, out: UInt64) -> None:
-    """Fill ``out`` uint64 [n] with the entries of a band, from its pins' words uint64 [n]."""
-    _pack(postings.offsets, postings.pins, words, np.uint64(rest_and_tail(term_bits, d)), out)
+def pack(pins: UInt32, words: UInt64, term_bits: int, offsets: UInt32, entries: UInt64) -> None:
+    """Fill a band's ``offsets`` uint32 [2^d + 1] and ``entries`` uint64 [n].
+
+    ``pins`` uint32 [n] in the order of lists of d bits or fewer; ``words`` uint64 [n] by pin.
+    """
+    d = (len(offsets) - 1).bit_length() - 1
+    shift, mask = TAIL_BITS + term_bits - d, rest_and_tail(term_bits, d)
+    offsets[:] = 0
+    _pack(pins, words, np.uint64(shift), np.uint64(mask), offsets, entries)
 
 
 def rest_and_tail(term_bits: int, d: int) -> int:
@@ -88,8 +104,8 @@ def to_body(postings: Postings) -> bytes:
     return _COUNTS.pack(len(pins), len(dictionary)) + dictionary + encode(pins, offsets).tobytes()
 
 
-def from_body(body: memoryview, d: int, n: int) -> Postings:
-    """Decode a body with 2^d lists over ``n`` pins.
+def from_body(body: memoryview, bits: int, n: int) -> Postings:
+    """Decode a body with 2^bits lists over ``n`` pins.
 
     Raises ValueError if it holds anything else: the caller knows the segment's name.
     """
@@ -99,8 +115,8 @@ def from_body(body: memoryview, d: int, n: int) -> Postings:
     if n_postings != n:
         raise ValueError(f"it has {n_postings} postings instead of {n}")
     data = np.frombuffer(body, np.uint8)[_COUNTS.size :]
-    offsets = np.zeros((1 << d) + 1, np.uint32)
-    offsets[1:] = decode(data[:size], np.array([0, 1 << d], np.uint32), n)
+    offsets = np.zeros((1 << bits) + 1, np.uint32)
+    offsets[1:] = decode(data[:size], np.array([0, 1 << bits], np.uint32), n)
     if offsets[-1] != n:
         raise ValueError(f"the lists hold {offsets[-1]} postings instead of {n}")
     return Postings(offsets, decode(data[size:], offsets, max(n - 1, 0)))
@@ -108,7 +124,7 @@ def from_body(body: memoryview, d: int, n: int) -> Postings:
 
 @numba.njit(cache=True, nogil=True)
 def _sort(words, shift, offsets, pins):  # type: ignore[no-untyped-def]
-    """Counting sort by the first d bits of the term; stable, so pins ascend within a list."""
+    """Counting sort by the first bits of the term; stable, so pins ascend within a list."""
     for word in words:
         offsets[(word >> shift) + np.uint64(1)] += np.uint32(1)
     for t in range(1, len(offsets)):
@@ -121,10 +137,18 @@ def _sort(words, shift, offsets, pins):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _pack(offsets, pins, words, mask, out):  # type: ignore[no-untyped-def]
-    for at in range(len(pins)):
-        pin = np.uint64(pins[at])
-        out[at] = (words[pin] & mask) << np.uint64(PIN_BITS) | pin
+def _pack(pins, words, shift, mask, offsets, entries):  # type: ignore[no-untyped-def]
+    """Counting sort of lists that are nearly in order already: each goes to a few neighbours."""
+    for pin in pins:
+        offsets[(words[pin] >> shift) + np.uint64(1)] += np.uint32(1)
+    for t in range(1, len(offsets)):
+        offsets[t] += offsets[t - 1]
+    places = offsets[:-1].copy()
+    for pin in pins:
+        word = words[pin]
+        t = word >> shift
+        entries[places[t]] = (word & mask) << np.uint64(PIN_BITS) | np.uint64(pin)
+        places[t] += np.uint32(1)
     for t in range(len(offsets) - 1):
         if offsets[t + 1] - offsets[t] > LONG_LIST:
-            out[offsets[t] : offsets[t + 1]].sort()
+            entries[offsets[t] : offsets[t + 1]].sort()

@@ -151,7 +151,8 @@ def build_segment(
         "ids": frame.seal(place._replace(kind=frame.IDS), ids),
     }
     for band, words in _words_by_band(plan, signatures):
-        body = postings.to_body(postings.build(words, plan.term_bits, d))
+        lists = postings.build(words, plan.term_bits, postings.stored_bits(d))
+        body = postings.to_body(lists)
         built[band_block(band)] = frame.seal(place._replace(kind=frame.BAND, band=band), body)
     return SegmentBlocks(str(SegmentName(first, end, plan.version, revision)), built)
 
@@ -207,9 +208,8 @@ def decode_segment(
     entries = allocate("entries", (plan.bands, n), np.dtype(np.uint64))
     for band, words in _words_by_band(plan, signatures):
         opened = _Opened(segment_id, blocks, band_block(band))
-        decoded = opened.postings(place._replace(kind=frame.BAND, band=band), d)
-        offsets[band] = decoded.offsets
-        postings.pack(decoded, words, plan.term_bits, d, entries[band])
+        pins = opened.postings(place._replace(kind=frame.BAND, band=band), d).pins
+        postings.pack(pins, words, plan.term_bits, offsets[band], entries[band])
     return Segment(
         segment_id=segment_id,
         first=first,
@@ -286,6 +286,6 @@ class _Opened:
     def postings(self, expected: frame.Place, d: int) -> postings.Postings:
         """The body as postings of n pins."""
         try:
-            return postings.from_body(self.check(expected), d, expected.n)
+            return postings.from_body(self.check(expected), postings.stored_bits(d), expected.n)
         except ValueError as problem:
             raise self.damaged(str(problem)) from problem

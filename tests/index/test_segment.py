@@ -17,28 +17,32 @@ ONE_OF_EACH_KIND = ["meta", "ordinals", "signatures", "ids", "band-000", "band-0
     n=st.integers(0, 300),
     term_bits=st.integers(1, 16),
     fewer=st.integers(0, 8),
+    coarser=st.integers(0, 4),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_postings_of_a_band(n, term_bits, fewer, seed):
+def test_postings_of_a_band(n, term_bits, fewer, coarser, seed):
     rng = np.random.default_rng(seed)
     d = max(1, term_bits - fewer)
+    stored = max(1, d - coarser)
     terms = (rng.random(n) ** 3 * 2**term_bits).astype(np.uint64)
     words = terms << np.uint64(32) | rng.integers(0, 2**32, n, np.uint64)
-    built = postings.build(words, term_bits, d)
-    decoded = postings.from_body(memoryview(postings.to_body(built)), d, n)
-    entries = np.empty(n, np.uint64)
-    postings.pack(built, words, term_bits, d, entries)
-    for prefix in range(2**d):
-        span = slice(built.offsets[prefix], built.offsets[prefix + 1])
-        pins = np.flatnonzero(terms >> np.uint64(term_bits - d) == prefix)
-        assert built.pins[span].tolist() == pins.tolist()
-        rest = terms[pins].tolist()
-        for entry, pin, term in zip(entries[span].tolist(), pins.tolist(), rest, strict=True):
-            assert entry & (2**24 - 1) == pin
-            assert entry >> 24 & (2**32 - 1) == int(words[pin]) & (2**32 - 1)
-            assert entry >> 56 == term & (2 ** (term_bits - d) - 1)
+    built = postings.build(words, term_bits, stored)
+    for prefix in range(2**stored):
+        pins = np.flatnonzero(terms >> np.uint64(term_bits - stored) == prefix)
+        assert built.pins[slice(*built.offsets[prefix : prefix + 2])].tolist() == pins.tolist()
+    decoded = postings.from_body(memoryview(postings.to_body(built)), stored, n)
     for before, after in zip(built, decoded, strict=True):
         assert before.dtype == after.dtype and (before == after).all()
+
+    offsets, entries = np.ones(2**d + 1, np.uint32), np.empty(n, np.uint64)
+    postings.pack(decoded.pins, words, term_bits, offsets, entries)
+    for prefix in range(2**d):
+        own = entries[slice(*offsets[prefix : prefix + 2])].tolist()
+        pins = np.flatnonzero(terms >> np.uint64(term_bits - d) == prefix)
+        for entry, pin in zip(own, pins.tolist(), strict=True):
+            assert entry & (2**24 - 1) == pin
+            assert entry >> 24 & (2**32 - 1) == int(words[pin]) & (2**32 - 1)
+            assert entry >> 56 == int(terms[pin]) & (2 ** (term_bits - d) - 1)
 
 
 @pytest.mark.parametrize(
