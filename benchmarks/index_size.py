@@ -9,7 +9,7 @@ from neardup.benchmarks.figures import Figure, compared, figure
 from neardup.benchmarks.index_peers import alternate, peer
 from neardup.benchmarks.index_plan import built, described, plan_recall, segment_of
 from neardup.benchmarks.index_speed import REPEATS, Bench
-from neardup.index.postings import MAX_PINS, build, stored_bits, stored_bits
+from neardup.index.postings import MAX_PINS, build, stored_bits
 from neardup.index.search import search
 from neardup.index.segment import Segment, SegmentBlocks, band_block, decode_segment
 from neardup.index.terms import TermPlan
