@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from neardup.benchmarks.figures import Figure, compared, figure
 from neardup.clusters.attach import Batch
-from neardup.clusters.columns import BYTES_PER_PIN
+from neardup.clusters.columns import BYTES_PER_CLUSTER, BYTES_PER_PIN
 from neardup.clusters.evidence import Evidence
 from neardup.clusters.fold import NOBODY, Fold, Link
 from neardup.models.classifier import Classifier
@@ -51,7 +51,7 @@ def rows(quick: bool, seed: int) -> list[Figure]:
                 "the fold restored from its tables' rows, into memory-mapped files",
                 "s a million pins",
                 [restored / n * 1e6],
-                quality=f"{n:,} pins, {BYTES_PER_PIN} bytes each",
+                quality=f"{n:,} pins; {BYTES_PER_PIN} bytes each and {BYTES_PER_CLUSTER} a cluster",
             ),
             leaves(rng, world, fold),
         ]

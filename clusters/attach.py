@@ -27,14 +27,15 @@ SIDE = 32
 
 
 class Witness(NamedTuple):
-    """What the kernels need to know to weigh a pair, and where they note what they touched."""
+    """What the kernels need to know to weigh a pair, and what people said."""
 
     words: Words  # uint64 [n, 16], signatures by ordinal
     table: Table  # evidence by Hamming distance
     trusted: float
     zero: float
-    walls: Int64  # [k, 2], pairs that a person keeps apart
-    last: Int64  # [1], the pin touched last; NOBODY: none
+    walls: Int64  # [k, 2], pairs that are kept apart
+    walled: Int64  # the pins in ``walls``, ascending
+    blocked: Int64  # pins that are alone whatever they look like, ascending
 
 
 class Batch(NamedTuple):
@@ -59,11 +60,19 @@ def replay(c: Columns, w: Witness, batch: Batch, first_id: int) -> None:
     """
     for i in range(len(batch.started)):
         if batch.ended[i] != NOBODY and c.slot[batch.ended[i]] != NOBODY:
-            leave(c, w.last, batch.ended[i])
+            leave(c, batch.ended[i])
         if batch.started[i] != NOBODY and c.slot[batch.started[i]] == NOBODY:
             begin, end = batch.offsets[i], batch.offsets[i + 1]
-            start(c, w.last, batch.started[i], first_id | batch.started[i])
+            slot = start(c, batch.started[i], first_id | batch.started[i])
+            c.walled[slot] = is_among(w.walled, batch.started[i])
             attach(c, w, batch.started[i], batch.linked[begin:end], batch.scores[begin:end])
+
+
+@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def is_among(ordinals: Int64, ordinal: int) -> bool:
+    """Whether an ordinal is in an ascending list."""
+    at = np.searchsorted(ordinals, ordinal)
+    return bool(at < len(ordinals) and ordinals[at] == ordinal)
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -72,6 +81,8 @@ def attach(c: Columns, w: Witness, ordinal: int, linked: Int64, scores: Floats) 
 
     Clusters are tried by falling evidence, of equal ones the lower id first.
     """
+    if is_among(w.blocked, ordinal):
+        return
     linked, scores = _trusted(c, w, linked, scores)
     begins, gains = _gains(c, w, ordinal, linked, scores)
     ids = c.cluster_id[c.slot[linked[begins]]]
@@ -84,16 +95,17 @@ def attach(c: Columns, w: Witness, ordinal: int, linked: Int64, scores: Floats) 
             return
         other, own = c.slot[linked[begins[best]]], c.slot[ordinal]
         if may_merge(c, w, own, other) and _agree(c, w, ordinal, other, gains[best]):
-            merge(c, w.last, own, other)
+            merge(c, own, other)
         gains[best] = -np.inf
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _trusted(c: Columns, w: Witness, linked: Int64, scores: Floats) -> tuple[Int64, Floats]:
-    """Trusted links to live pins, each pin once (its last link), by (cluster, pin)."""
+    """Trusted links to live pins that are not blocked, by (cluster, pin); of a pin the last."""
     keys = np.full(len(linked), -1, np.int64)
     for i in range(len(linked)):
-        if scores[i] >= w.trusted and linked[i] < len(c.slot) and c.slot[linked[i]] != NOBODY:
+        live = linked[i] < len(c.slot) and c.slot[linked[i]] != NOBODY
+        if scores[i] >= w.trusted and live and not is_among(w.blocked, linked[i]):
             keys[i] = np.int64(c.slot[linked[i]]) << 32 | linked[i]
     order = np.argsort(keys, kind="mergesort")
     kept = np.empty(len(order), np.int64)

@@ -1,8 +1,8 @@
-"""Where every pin stands, as dense arrays by ordinal that the fold's kernels read and write.
+"""Where every pin stands, as dense arrays that the fold's kernels read and write.
 
-37 bytes a pin, in memory or in memory-mapped files that are made anew at each start. A cluster is
-named by its *slot*, an ordinal of its own (that of the pin it was started with), and what is
-known of a cluster stands at its slot. Ordinals are stored in 32 bits: 2^31 pins.
+16 bytes a pin and 21 a cluster, in memory or in memory-mapped files that are made anew at each
+start. A cluster is known by its *slot*: the number of its row in the arrays of clusters, which is
+given again when the cluster is gone. Ordinals and slots are stored in 32 bits: 2^31 pins.
 """
 
 from pathlib import Path
@@ -22,32 +22,33 @@ _LEAST_ROOM = 1024
 
 
 class Columns(NamedTuple):
-    """By pin: ``slot``, ``children``, ``touched``; by slot: the rest. All of one length."""
+    """By pin: ``slot``, ``children``, ``touched``; by slot: the others. All of one length."""
 
     slot: Int32  # of its cluster; NOBODY: never added, or has left
     children: Children  # [n, 2], the treap of its cluster
     touched: Int32  # the pin whose standing changed before this one's; UNTOUCHED: it did not
-    root: Int32
+    root: Int32  # of the cluster's treap; of a slot to be given again: the next one of those
     size: Int32
     head: Int32
     cluster_id: Int64
-    walled: npt.NDArray[np.bool_]  # a member may be in a pair that is kept apart by a person
+    walled: npt.NDArray[np.bool_]  # a member may be in a pair that a person keeps apart
+    state: Int64  # [3]: LAST, FRESH, FREED
 
 
-_DTYPES = dict(
-    slot=np.int32,
-    children=np.int32,
-    touched=np.int32,
-    root=np.int32,
-    size=np.int32,
-    head=np.int32,
-    cluster_id=np.int64,
-    walled=np.bool_,
-)
+LAST, FRESH, FREED = 0, 1, 2
+"""In ``state``: the pin touched last; the first slot never given; the first to be given again."""
 
-
-BYTES_PER_PIN = 37
-"""Slot 4, children 8, touched 4, root 4, size 4, head 4, id 8, walled 1."""
+_DTYPES = {
+    "slot": np.int32,
+    "children": np.int32,
+    "touched": np.int32,
+    "root": np.int32,
+    "size": np.int32,
+    "head": np.int32,
+    "cluster_id": np.int64,
+    "walled": np.bool_,
+}
+BYTES_PER_PIN, BYTES_PER_CLUSTER = 16, 21
 
 
 def grow(columns: Columns | None, n: int, directory: Path | None) -> Columns:
@@ -70,8 +71,9 @@ def grow(columns: Columns | None, n: int, directory: Path | None) -> Columns:
             name: _widened(
                 None if columns is None else getattr(columns, name), name, room, directory
             )
-            for name in Columns._fields
-        }
+            for name in _DTYPES
+        },
+        state=np.array([NOBODY, 0, NOBODY]) if columns is None else columns.state,
     )
     wider.slot[old:] = NOBODY
     wider.touched[old:] = UNTOUCHED

@@ -10,7 +10,7 @@ What bounds the work per pin: ``max_links`` links, and of each cluster that they
 members alone, so neither the order of arrival nor a restart changes it. Joining and leaving take
 O(log n), beside a cluster of a million too (``treap``).
 
-Memory: 37 bytes a pin (``columns``).
+Memory: 16 bytes a pin and 21 a cluster (``columns``).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -19,10 +19,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neardup.clusters.attach import Batch, Witness, replay
+from neardup.clusters.attach import Batch, Witness, gain_in, may_merge, replay
 from neardup.clusters.columns import Int64, grow
 from neardup.clusters.evidence import Evidence, Ordinals, Signatures
-from neardup.clusters.seats import seat, take_touched
+from neardup.clusters.seats import leave, merge, seat, start, take_touched
 from neardup.clusters.treap import NOBODY as NOBODY
 from neardup.clusters.treap import everyone
 from neardup.index.hamming import words
@@ -30,6 +30,14 @@ from neardup.index.hamming import words
 FOUNDER_BITS = 40
 """A cluster's id is ``generation << FOUNDER_BITS | founder``: dense enough to be readable, and
 never given twice, because an ordinal founds at most one cluster in a generation."""
+
+
+def decreed_id(generation: int, sequence: int) -> int:
+    """The id of a cluster that a person's word founds, the ``sequence``-th of the lake's overrides.
+
+    Founders are below 2^31, so no pin's cluster has it.
+    """
+    return generation << FOUNDER_BITS | 1 << (FOUNDER_BITS - 1) | sequence
 
 
 class Link(NamedTuple):
@@ -76,8 +84,8 @@ class Fold:
         self._directory = directory
         self._n = 0
         self._columns = grow(None, 0, directory)
-        self._last = np.full(1, NOBODY)
         self._walls = np.empty((0, 2), np.int64)
+        self._blocked = np.empty(0, np.int64)
 
     @classmethod
     def restore(
@@ -96,8 +104,8 @@ class Fold:
         fold = cls(evidence, signatures, generation, directory)
         fold._grow(pins)
         ordinals, ids, heads = (np.asarray(column, np.int64) for column in members)
-        _, first, which = np.unique(ids, return_index=True, return_inverse=True)
-        seat(fold._columns, ordinals, ids, heads, ordinals[first][which])
+        ids, first, slots = np.unique(ids, return_index=True, return_inverse=True)
+        seat(fold._columns, ordinals, slots, ids, heads[first])
         return fold
 
     def __len__(self) -> int:
@@ -135,6 +143,52 @@ class Fold:
         self._grow(int(batch.started.max()) + 1)
         replay(self._columns, self._witness(), batch, self.generation << FOUNDER_BITS)
 
+    def decree(self, apart: Int64, blocked: Int64) -> None:
+        """What people said, in place of what they said before, for all that is folded from now on.
+
+        ``apart`` int64 [k, 2]: pairs of ordinals whose clusters are never merged. ``blocked`` int64
+        [b]: pins whose links count for nothing. They may be pins that are yet to come. Pins that
+        are together already stay so: see ``part`` and ``isolate``.
+        """
+        self._walls, self._blocked = apart.reshape(-1, 2), np.unique(blocked)
+        walled = np.unique(self._walls)
+        slots = self._columns.slot[walled[walled < self._n]]
+        self._columns.walled[:] = False
+        self._columns.walled[slots[slots != NOBODY]] = True
+
+    def unite(self, one: int, other: int) -> bool:
+        """Merge the clusters of two live pins, whatever the evidence; whether they are one now.
+
+        They are not if a person keeps a pin of the one apart from a pin of the other.
+        """
+        columns, slots = self._columns, self._columns.slot[[one, other]].tolist()
+        if may_merge(columns, self._witness(), *slots):
+            merge(columns, *slots)
+        return bool(columns.slot[one] == columns.slot[other])
+
+    def part(self, one: int, other: int, cluster_id: int) -> None:
+        """Of two live pins in one cluster, that with less evidence for it starts its own.
+
+        Of equal ones the newer. The next compaction says better who goes with whom.
+        """
+        columns, witness = self._columns, self._witness()
+        slot = int(columns.slot[one])
+        if slot == columns.slot[other]:
+            none = np.empty(0, np.int64), np.empty(0, np.float64)
+            gains = {pin: gain_in(columns, witness, pin, slot, *none) for pin in (one, other)}
+            self.isolate(min(gains, key=lambda pin: (gains[pin], -pin)), cluster_id)
+
+    def isolate(self, ordinal: int, cluster_id: int) -> None:
+        """A live pin leaves its cluster, unless it is alone there, and starts this one.
+
+        ``cluster_id`` must never have been given (``decreed_id``); the pin's own may have been.
+        """
+        columns = self._columns
+        if columns.size[columns.slot[ordinal]] > 1:
+            leave(columns, ordinal)
+            slot = start(columns, ordinal, cluster_id)
+            columns.walled[slot] = bool(np.isin(ordinal, self._walls))
+
     def take_changes(self) -> list[Membership]:
         """Where every pin stands whose membership changed since the last call, by ordinal."""
         changed = self.take_standing()
@@ -143,7 +197,7 @@ class Fold:
 
     def take_standing(self) -> Standing:
         """The same as arrays."""
-        return self.standing(take_touched(self._columns.touched, self._last))
+        return self.standing(take_touched(self._columns))
 
     def memberships(self, ordinals: Iterable[int]) -> Iterable[Membership]:
         """Where these pins stand now."""
@@ -169,7 +223,8 @@ class Fold:
             float(evidence.trusted),
             float(evidence.zero),
             self._walls,
-            self._last,
+            np.unique(self._walls),
+            self._blocked,
         )
 
     def _grow(self, n: int) -> None:

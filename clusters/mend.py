@@ -15,7 +15,7 @@ import numpy.typing as npt
 from neardup.clusters.attach import Witness, gain_in, may_merge, mean_between
 from neardup.clusters.columns import Columns, grow
 from neardup.clusters.evidence import Evidence, Links, Signatures
-from neardup.clusters.seats import join, leave, merge, seat
+from neardup.clusters.seats import join, leave, merge, seat, start
 from neardup.clusters.treap import NOBODY
 from neardup.index.hamming import words
 
@@ -32,17 +32,23 @@ def mend(evidence: Evidence, signatures: Signatures, links: Links, parts: Int64)
     ``signatures`` uint8 [n, 128]; ``links`` and ``parts`` int64 [n] by position in them.
     """
     n = len(parts)
-    columns = grow(None, 2 * n, None)  # slots from n on: for pins that go alone
-    columns.size[:] = 0
-    _, first, which = np.unique(parts, return_index=True, return_inverse=True)
-    seat(columns, np.arange(n), parts, parts, first[which])
+    columns = grow(None, n, None)
+    names, slots = np.unique(parts, return_inverse=True)
+    seat(columns, np.arange(n), slots, names, names)
+    walls = _walls(links)
+    columns.walled[slots[walls]] = True
     w = Witness(
-        words(signatures), evidence.table, -np.inf, evidence.zero, _walls(links), np.full(1, NOBODY)
+        words(signatures),
+        evidence.table,
+        -np.inf,
+        evidence.zero,
+        walls,
+        np.unique(walls),
+        np.empty(0, np.int64),
     )
-    columns.walled[first[which[w.walls]]] = True
     together = np.isposinf(links.scores)
-    _unite(columns, w, links.left[together], links.right[together])
-    _join(columns, w, *_linked_slots(columns, links))
+    _unite(columns, links.left[together], links.right[together])
+    _join(columns, w, *_linked_parts(columns, links))
     begins, linked, scores = _both_ways(n, links)
     for _ in range(PASSES):
         if not _move(columns, w, begins, linked, scores):
@@ -58,11 +64,11 @@ def _walls(links: Links) -> Int64:
     return np.stack([links.left[apart], links.right[apart]], axis=1)
 
 
-def _linked_slots(columns: Columns, links: Links) -> tuple[Int64, Int64]:
-    """Each two slots that links lead between, once."""
+def _linked_parts(columns: Columns, links: Links) -> tuple[Int64, Int64]:
+    """Of each two clusters that links lead between a pin, which finds them once they are merged."""
     ends = columns.slot[np.stack([links.left, links.right])].astype(np.int64)
     pairs = np.unique(np.sort(ends[:, ends[0] != ends[1]], axis=0), axis=1)
-    return pairs[0], pairs[1]
+    return columns.head[pairs[0]].astype(np.int64), columns.head[pairs[1]].astype(np.int64)
 
 
 def _both_ways(n: int, links: Links) -> tuple[Int64, Int64, Floats]:
@@ -77,11 +83,11 @@ def _both_ways(n: int, links: Links) -> tuple[Int64, Int64, Floats]:
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _unite(c: Columns, w: Witness, left: Int64, right: Int64) -> None:
+def _unite(c: Columns, left: Int64, right: Int64) -> None:
     """Join the parts of pins that people put together."""
     for i in range(len(left)):
         if c.slot[left[i]] != c.slot[right[i]]:
-            merge(c, w.last, np.int64(c.slot[left[i]]), np.int64(c.slot[right[i]]))
+            merge(c, c.slot[left[i]], c.slot[right[i]])
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -93,49 +99,51 @@ def _join(c: Columns, w: Witness, left: Int64, right: Int64) -> None:
     """
     heap = [(0.0, np.int64(NOBODY), np.int64(NOBODY)) for _ in range(0)]
     for i in range(len(left)):
-        said = mean_between(c, w, left[i], right[i], NOBODY)
+        said = mean_between(c, w, c.slot[left[i]], c.slot[right[i]], NOBODY)
         if said > 0:
             heap.append((-said, left[i], right[i]))
     heapq.heapify(heap)
     while len(heap):
         known, one, other = heapq.heappop(heap)
-        mine, theirs = np.int64(c.slot[one]), np.int64(c.slot[other])
+        mine, theirs = c.slot[one], c.slot[other]
         if not may_merge(c, w, mine, theirs):
             continue
         said = mean_between(c, w, mine, theirs, NOBODY)
         if said > 0 and -said > known:
             heapq.heappush(heap, (-said, one, other))
         elif said > 0:
-            merge(c, w.last, mine, theirs)
+            merge(c, mine, theirs)
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _move(c: Columns, w: Witness, begins: Int64, linked: Int64, scores: Floats) -> int:
     """Move pins, in their order, to where they have most evidence; how many moved."""
-    n, moved = len(begins) - 1, 0
-    for pin in range(n):
+    moved = 0
+    for pin in range(len(begins) - 1):
         mine, said = linked[begins[pin] : begins[pin + 1]], scores[begins[pin] : begins[pin + 1]]
-        best = _best_slot(c, w, pin, mine, said, n + pin)
+        best = _best_slot(c, w, pin, mine, said)
         if best != c.slot[pin]:
-            leave(c, w.last, pin)
-            join(c, w.last, pin, best)
+            leave(c, pin)
+            if best == NOBODY:
+                start(c, pin, pin)
+            else:
+                join(c, pin, best)
             moved += 1
     return moved
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _best_slot(c: Columns, w: Witness, pin: int, mine: Int64, said: Floats, empty: int) -> np.int64:
-    """The linked part that a pin has most evidence for, its own if none has more."""
+def _best_slot(c: Columns, w: Witness, pin: int, mine: Int64, said: Floats) -> np.int64:
+    """The linked part that a pin has most evidence for, its own if none has more; or NOBODY."""
     slots = c.slot[mine]
     best = np.int64(c.slot[pin])
     gain = gain_in(c, w, pin, best, mine[slots == best], said[slots == best])
-    if gain < 0 and c.size[empty] == 0:
-        best, gain = np.int64(empty), 0.0
-        c.root[empty] = NOBODY
+    if gain < 0:
+        best, gain = np.int64(NOBODY), 0.0
     for slot in np.unique(slots):
         if slot != c.slot[pin]:
             here = slots == slot
-            offered = gain_in(c, w, pin, np.int64(slot), mine[here], said[here])
+            offered = gain_in(c, w, pin, slot, mine[here], said[here])
             if offered > gain:
                 best, gain = np.int64(slot), offered
     return best

@@ -16,7 +16,8 @@ class NaiveFold:
         self.members: dict[int, set[int]] = {}  # by cluster id
         self.heads: dict[int, int] = {}
         self.changed: set[int] = set()
-        self.walls: set[frozenset[int]] = set()
+        self.walls: list[tuple[int, int]] = []
+        self.blocked: set[int] = set()
         self.given = 0
 
     def cluster_of(self, ordinal: int) -> int:
@@ -39,7 +40,9 @@ class NaiveFold:
         self.start(ordinal)
         by_cluster: dict[int, dict[int, float]] = {}
         for older, score in links:
-            if score >= self.evidence.trusted and (cluster := self.cluster_of(older)) != NOBODY:
+            cluster = self.cluster_of(older)
+            blocked = {ordinal, older} & self.blocked
+            if score >= self.evidence.trusted and cluster != NOBODY and not blocked:
                 by_cluster.setdefault(cluster, {})[older] = score
         ranked = sorted((-self.gain(ordinal, c, own), c) for c, own in by_cluster.items())
         for gain, cluster in [(-loss, cluster) for loss, cluster in ranked if -loss > 0]:
@@ -54,10 +57,10 @@ class NaiveFold:
         gain = 0.0
         for older in sorted(scores):
             gain += scores[older] - self.evidence.zero
-        others = [m for m in self.speakers(members, 1) if m not in scores]
+        others = [m for m in self.speakers(members, 1) if m not in scores and m != ordinal]
         if others:
             mean = sum(self.pair(ordinal, m) for m in others) / len(others)
-            gain += (len(members) - len(scores)) * mean
+            gain += (len(members - {ordinal}) - len(scores)) * mean
         return gain
 
     def agree(self, ordinal: int, other: int, gain: float) -> bool:
@@ -93,6 +96,23 @@ class NaiveFold:
         elif self.heads[cluster] == ordinal:
             self.heads[cluster] = min(self.members[cluster])
             self.changed.add(self.heads[cluster])
+
+    def unite(self, one: int, other: int) -> bool:
+        clusters = self.cluster_of(one), self.cluster_of(other)
+        if self.may_merge(*clusters):
+            self.merge(*clusters)
+        return self.cluster_of(one) == self.cluster_of(other)
+
+    def part(self, one: int, other: int, cluster_id: int) -> None:
+        cluster = self.cluster_of(one)
+        if cluster == self.cluster_of(other):
+            gains = {pin: self.gain(pin, cluster, {}) for pin in (one, other)}
+            self.isolate(min(gains, key=lambda pin: (gains[pin], -pin)), cluster_id)
+
+    def isolate(self, ordinal: int, cluster_id: int) -> None:
+        if len(self.members[self.cluster_of(ordinal)]) > 1:
+            self.leave(ordinal)
+            self.members[cluster_id], self.heads[cluster_id] = {ordinal}, ordinal
 
     def standing(self) -> list[Membership]:
         return [self.membership(ordinal) for ordinal in range(self.given)]

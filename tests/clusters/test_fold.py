@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from neardup.clusters.attach import SAMPLE, Batch
 from neardup.clusters.evidence import Evidence
-from neardup.clusters.fold import FOUNDER_BITS, NOBODY, Fold, Link, Membership
+from neardup.clusters.fold import FOUNDER_BITS, NOBODY, Fold, Link, Membership, decreed_id
 from tests.clusters.naive_fold import NaiveFold
 
 BITS = 1024
@@ -174,7 +174,7 @@ class History:
 
 
 class AgainstTheModel(RuleBasedStateMachine):
-    """Adds, leaves and restarts in any order: the model and the fold stand alike after each."""
+    """Adds, leaves, what people say, restarts: the model and the fold stand alike after each."""
 
     ROOM = 120
 
@@ -184,6 +184,8 @@ class AgainstTheModel(RuleBasedStateMachine):
         self.evidence = evidence(apart)
         self.model = NaiveFold(self.evidence, self.history.signatures)
         self.fold = Fold(self.evidence, self.rows, 0)
+        self.said = 0
+        self.walls, self.blocked = np.empty((0, 2), np.int64), np.empty(0, np.int64)
 
     def rows(self, rows: slice) -> np.ndarray:
         return self.history.signatures[rows]
@@ -205,6 +207,34 @@ class AgainstTheModel(RuleBasedStateMachine):
         self.model.leave(leaving)
         self.fold.leave(leaving)
 
+    @precondition(lambda self: len(self.model.members) > 1)
+    @rule(what=st.sampled_from(["unite", "part", "isolate"]), seed=st.integers(0, 99))
+    def a_person_speaks(self, what: str, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        live = [m.ordinal for m in self.model.standing() if m.cluster_id != NOBODY]
+        one, other = rng.choice(live, 2, replace=False).tolist()
+        if seed % 2:  # two of one cluster, if there are
+            other = rng.choice(sorted(self.model.members[self.model.cluster_of(one)])).item()
+        self.said += 1
+        arguments = {
+            "unite": (one, other),
+            "part": (one, other, decreed_id(0, self.said)),
+            "isolate": (one, decreed_id(0, self.said)),
+        }[what]
+        if what != "part" or one != other:
+            expected = getattr(self.model, what)(*arguments)
+            assert getattr(self.fold, what)(*arguments) == expected
+
+    @rule(seed=st.integers(0, 99))
+    def decree(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        near = min(self.model.given + 20, self.ROOM)
+        self.walls = rng.choice(near, (rng.integers(0, 6), 2))
+        self.blocked = rng.choice(near, rng.integers(0, 4))
+        self.model.walls = [tuple(wall) for wall in self.walls.tolist()]
+        self.model.blocked = set(self.blocked.tolist())
+        self.fold.decree(self.walls, self.blocked)
+
     @rule()
     def take(self) -> None:
         assert self.fold.take_changes() == self.model.take_changes()
@@ -216,6 +246,7 @@ class AgainstTheModel(RuleBasedStateMachine):
         order = np.random.default_rng(seed).permutation(len(live))
         columns = np.array([live[i] for i in order], np.int64).reshape(-1, 3).T
         self.fold = Fold.restore(self.evidence, self.rows, 0, tuple(columns), self.model.given)
+        self.fold.decree(self.walls, self.blocked)
 
     @invariant()
     def they_stand_alike(self) -> None:
