@@ -41,7 +41,7 @@ def rows(quick: bool, seed: int) -> list[Figure]:
         ):
             apart[name] += int(labels[order.argmin()] != labels[order.argmax()])
             widths[name].append(float(bits[labels[:, None] == labels].max()))
-    bound = round(1.1 * APART)
+    bound = round(1.05 * APART)
     return [
         figure(
             f"widest cluster of a chain of {STEPS:,} steps over {TURNED} bits, by the {name}",

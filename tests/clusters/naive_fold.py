@@ -72,8 +72,24 @@ class NaiveFold:
             for theirs in self.speakers(others, len(own) - 1)
             if mine != ordinal
         ]
+        if len(own) > 1 and max(len(own), len(others)) > 32 and self.too_far(own, others):
+            return False
         pairs = (len(own) - 1) * float(len(others))
         return gain + pairs * (sum(said) / len(said)) > 0
+
+    def too_far(self, own: set[int], others: set[int]) -> bool:
+        here, there = self.speakers(own, 1), self.speakers(others, 1)
+        at = here[0]
+        for _ in range(3):
+            bits = [
+                int(np.bitwise_count(self.signatures[at] ^ self.signatures[pin]).sum())
+                for pin in there
+            ]
+            if np.isneginf(self.evidence.table[max(bits)]):
+                return True
+            at = there[bits.index(max(bits))]
+            here, there = there, here
+        return False
 
     def may_merge(self, one: int, other: int) -> bool:
         both = {one, other}

@@ -267,15 +267,15 @@ TestAgainstTheModel.settings = settings(max_examples=60, stateful_step_count=25,
 def test_clusters_of_more_members_than_speak(apart: int | None) -> None:
     seed = int(np.random.default_rng().integers(2**32))
     print(f"seed {seed}")
-    history = History(seed, 500)
+    history = History(seed, 700)
     model = NaiveFold(evidence(apart), history.signatures)
     fold = Fold(evidence(apart), lambda rows: history.signatures[rows], 0)
-    for ordinal in range(500):
+    for ordinal in range(700):
         links = history.links(ordinal)
         model.add(ordinal, links)
         fold.add(ordinal, links)
     assert max(map(len, model.members.values())) > SAMPLE
-    assert list(fold.memberships(range(500))) == model.standing()
+    assert list(fold.memberships(range(700))) == model.standing()
 
 
 @settings(max_examples=20, deadline=None)

@@ -67,7 +67,7 @@ def test_of_two_pins_the_larger_picture_is_the_head() -> None:
 
 def test_a_large_cluster_has_a_central_head() -> None:
     rng = np.random.default_rng(3)
-    flips = rng.integers(60, 200, 4 * SAMPLE).tolist()
+    flips = rng.integers(60, 200, 2 * SAMPLE).tolist()
     flips[300] = 0
     assert head_of(near(rng, len(flips), flips), [1] * len(flips)) == 300
 
