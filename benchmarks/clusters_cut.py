@@ -34,7 +34,7 @@ def rows(quick: bool, seed: int) -> list[Figure]:
     return [
         to_optimum(rng, 100 if quick else 500),
         *to_gomory_hu(rng, repeats),
-        *to_leiden(rng, repeats),
+        *to_leiden(rng, 4 * repeats),
     ]
 
 
