@@ -1,8 +1,8 @@
 """Who belongs together: arrays in, arrays out.
 
 - ``evidence``: what a pair says, as log-odds; the objective of stream and batch.
-- ``fold``: the stream's clusters, pin by pin: ``attach`` decides, ``seats`` changes, ``treap`` holds
-  members, ``columns`` are the arrays.
+- ``fold``: the stream's clusters, pin by pin: ``attach`` decides, ``seats`` changes, ``treap``
+  holds members, ``columns`` are the arrays.
 - ``components``: connected components, whole or in parts.
 - ``component``: the parts of one component of any size: ``loosen``, ``kcut``, ``mend``.
 - ``kcut``: of a bounded one: ``optimum`` of a few pins, else ``climb`` by ``moves``,
