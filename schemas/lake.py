@@ -17,7 +17,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 from deltalake import DeltaTable, PostCommitHookProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError
 from filelock import FileLock, Timeout
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random
 
 from neardup.schemas.errors import LakeError, StreamError
 from neardup.schemas.tables import FORMAT_VERSION, TABLES, TableSpec
@@ -148,7 +150,7 @@ class Lake:
             table = DeltaTable(str(self.path / name))
             if table.version() == 0:
                 continue
-            table.optimize.compact(post_commithook_properties=_NO_HOOKS)
+            _compact(table)
             table.create_checkpoint()
             table.cleanup_metadata()
             table.vacuum(
@@ -183,6 +185,18 @@ class Lake:
             yield
         finally:
             lock.release()
+
+
+@retry(
+    retry=retry_if_exception_type(CommitFailedError),
+    stop=stop_after_attempt(20),
+    wait=wait_random(0, 0.2),
+    reraise=True,
+)
+def _compact(table: DeltaTable) -> None:
+    """Compact small files. Appends that come faster than it commits win; then it begins anew."""
+    table.update_incremental()
+    table.optimize.compact(post_commithook_properties=_NO_HOOKS)
 
 
 def segment_blocks(path: Path, segment_id: str) -> dict[str, bytes]:
