@@ -18,6 +18,8 @@ from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
+from neardup.clusters import fold
+from neardup.clusters.evidence import Evidence
 from neardup.clusters.ledger import fold_rows
 from neardup.index.exemplars import NOBODY
 from neardup.index.policy import flush_ranges, partition_segments
@@ -91,6 +93,7 @@ class MicroBatch:
     def warm_up(self) -> None:
         """Have every process load models and kernels, so that no event waits for it."""
         rehearse(self._rule)
+        fold.rehearse(Evidence(self._classifier.hamming_log_odds, self._classifier.trusted))
         slots = self._parallel
         tasks = self._spark.range(0, slots, 1, slots)
         load = partial(warm_worker, self._settings.models, self._model)
