@@ -1,8 +1,8 @@
 """What the driver holds between two batches. All of it can be rebuilt from the tables.
 
-Per pin: 16 bytes of fold, 21 a cluster, and 8 of exemplars in memory; signature and id in memory-mapped files
-(``index.store``). Per pin since the last flush (at most ``flush_pins`` and a batch): a dict entry,
-about 200 bytes.
+Per pin: 16 bytes of fold, 21 a cluster, and 8 of exemplars in memory; signature and id in
+memory-mapped files (``index.store``). Per pin since the last flush (at most ``flush_pins`` and a
+batch): a dict entry, about 200 bytes.
 """
 
 from collections.abc import Iterable, Sequence
