@@ -97,21 +97,14 @@ def found_within(index: Any, queries: Signatures, radius: int) -> list[npt.NDArr
     return np.split(rows, limits[1:-1].astype(np.int64))
 
 
-def cheapest(
-    settings: Sequence[MultiHash],
-    signatures: Signatures,
-    queries: Signatures,
-    radius: int,
-) -> tuple[MultiHash, Any, dict[MultiHash, float]]:
-    """The setting that answers fastest, its index, and the seconds a query of each."""
-    seconds: dict[MultiHash, float] = {}
-    best = None
-    for setting in settings:
-        index = setting.build(signatures)
-        parts = np.array_split(queries, 3)
-        (taken,) = alternate(3, lambda i: found_within(index, parts[i], radius))  # noqa: B023
-        seconds[setting] = statistics.median(taken) * 3 / len(queries)
-        if best is None or seconds[setting] <= min(seconds.values()):
-            best = setting, index
-    assert best is not None, "no setting to choose from"
-    return *best, seconds
+def tried(
+    settings: Sequence[MultiHash], signatures: Signatures, queries: Signatures, radius: int
+) -> dict[MultiHash, float]:
+    """Seconds a query of each setting; one index at a time is in memory."""
+    return {one: _seconds(one.build(signatures), queries, radius) for one in settings}
+
+
+def _seconds(index: Any, queries: Signatures, radius: int) -> float:
+    parts = np.array_split(queries, 3)
+    (taken,) = alternate(len(parts), lambda i: found_within(index, parts[i], radius))
+    return statistics.median(taken) * len(parts) / len(queries)
