@@ -49,7 +49,8 @@ def rows(quick: bool, seed: int) -> list[Figure]:
             values,
             target=f"A and B apart, none above {bound} bits",
             met=apart[name] == orders and max(values) <= bound,
-            quality=f"A and B apart in {apart[name]} of {orders} orders",
+            quality=f"A and B apart in {apart[name]} of {orders} orders, with no pair beyond "
+            f"{APART} bits in a cluster (`Evidence.apart`, which the stream does not set yet)",
         )
         for name, values in widths.items()
     ]
