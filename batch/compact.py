@@ -25,14 +25,9 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from neardup.batch.cut import EDGES, MEMBERS, PARTS, cut_component, forest_batches, in_components
 from neardup.clusters.components import components
 from neardup.clusters.evidence import Evidence
+from neardup.clusters.generations import generation_row, prepared_generation, publish
 from neardup.clusters.identity import keep_ids
-from neardup.clusters.ledger import (
-    covered_batch,
-    generation_row,
-    load_store,
-    prepared_generation,
-    publish,
-)
+from neardup.clusters.ledger import covered_batch, load_store
 from neardup.clusters.quality import agreement
 from neardup.index.store import PinStore
 from neardup.models.classifier import Classifier

@@ -4,7 +4,6 @@ The stream, a restart, and the publishing of a generation all call ``fold_rows``
 in the same order, so they cannot disagree.
 """
 
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -131,48 +130,3 @@ def catch_up(lake: Lake, fold: Fold, through: int, store: PinStore) -> int:
             lake.append("clusters", rows)
         through = batch_seq
     return through
-
-
-def generation_row(lake: Lake, generation: int, status: str, **figures: Any) -> None:
-    """Append a row to ``generations`` with the next sequence number."""
-    last = lake.rows("SELECT max(sequence) AS last FROM generations")[0]["last"]
-    lake.append_rows(
-        "generations",
-        [
-            {
-                "sequence": 0 if last is None else last + 1,
-                "generation": generation,
-                "status": status,
-                "written_at": datetime.now(UTC),
-                **figures,
-            }
-        ],
-    )
-
-
-def prepared_generation(lake: Lake) -> dict[str, Any] | None:
-    """The newest generation that waits to be published, as its row, or None."""
-    rows = lake.rows(
-        """SELECT * FROM generations
-        WHERE status = 'prepared' AND generation NOT IN
-            (SELECT generation FROM generations WHERE status = 'published')
-        ORDER BY generation DESC LIMIT 1"""
-    )
-    return rows[0] if rows else None
-
-
-def publish(lake: Lake, prepared: dict[str, Any], evidence: Evidence, store: PinStore) -> Fold:
-    """Bring a prepared generation up to the newest batch and make it the one that readers see.
-
-    Between two batches, or with no stream running. Readers see the generation before it until the
-    last commit; a publisher that is killed earlier is repeated without a trace.
-    """
-    generation = prepared["generation"]
-    fold, through = restore(lake, generation, evidence, store)
-    catch_up(lake, fold, through, store)
-    figures = {
-        name: prepared[name]
-        for name in ("through_batch_seq", "pins", "clusters", "moved", "pair_f1")
-    }
-    generation_row(lake, generation, "published", **figures)
-    return fold

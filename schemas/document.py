@@ -18,7 +18,8 @@ Generated from `schemas/tables.py` and `schemas/views.py` by `python -m neardup.
 Format version {FORMAT_VERSION}, kept in each table's property `neardup.formatVersion`. Times are
 UTC in microseconds. [queries.md](queries.md) shows how to ask them.
 
-`pins` is the log. All others can be made again from it (and from Kafka, for `quarantine`).
+`pins` is the log, and `overrides` holds what its override rows say. `segments`, `clusters` and
+`generations` can be made again from them, `quarantine` from Kafka.
 """
 
 
@@ -42,10 +43,6 @@ def _table(spec: TableSpec) -> str:
         f"## `{spec.name}`\n\nA row is {spec.row}.{layout}\n\n"
         f"| column | type | what it holds |\n|---|---|---|\n{rows}\n"
     )
-
-
-def _view(name: str, sql: str) -> str:
-    return f"## View `{name}`\n\n```sql\n{sql.strip()}\n```\n"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MICROSECONDS = pa.timestamp("us", tz="UTC")
 
 
@@ -55,7 +55,9 @@ PINS = TableSpec(
     pa.schema(
         [
             _required("pin_id", pa.string(), "the producer's id, at most 128 bytes"),
-            _required("kind", pa.string(), "add, repeat (same id, same signature) or delete"),
+            _required(
+                "kind", pa.string(), "add, repeat (same id and signature), delete or override"
+            ),
             _column("ordinal", pa.int64(), "dense number of this pin version; only for add"),
             _column("previous", pa.int64(), "ordinal of the live version met: ended or repeated"),
             _column("signature", pa.binary(), "1,024 sign bits, 128 bytes; only for add"),
@@ -79,6 +81,7 @@ PINS = TableSpec(
             _column("image_uri", pa.string(), "as in the event"),
             _column("width", pa.int32(), "pixels, of the decoded picture or as in the event"),
             _column("height", pa.int32(), "pixels"),
+            _column("file_bytes", pa.int64(), "size of the encoded picture; null without one"),
             _column("thumbnail", pa.binary(), "JPEG, if stream.thumbnail_px is set"),
         ]
     ),
@@ -134,7 +137,11 @@ GENERATIONS = TableSpec(
             _column("pins", pa.int64(), "live pins it covers"),
             _column("clusters", pa.int64(), "clusters, single pins included"),
             _column("moved", pa.int64(), "pins whose cluster changed against the one before"),
+            _column("split", pa.int64(), "clusters of the one before that are now several"),
+            _column("merged", pa.int64(), "clusters that hold pins of several of the one before"),
             _column("pair_f1", pa.float64(), "agreement with the stream's fold over pairs, 0 to 1"),
+            _column("b3_f1", pa.float64(), "the same by B-cubed, 0 to 1"),
+            _column("ari", pa.float64(), "the same as adjusted Rand index, 1 at best"),
             _required("written_at", MICROSECONDS, "when the row was written"),
         ]
     ),
@@ -155,6 +162,71 @@ QUARANTINE = TableSpec(
     ),
 )
 
+OVERRIDES = TableSpec(
+    "overrides",
+    "what a person said about pins; it survives every recompute until it is taken back",
+    pa.schema(
+        [
+            _required("sequence", pa.int64(), "number of this row, from 0; people name it by that"),
+            _required("kind", pa.string(), "link, unlink, move, block or forget"),
+            _column("pin_id", pa.string(), "the pin it is about; null for forget"),
+            _column("other", pa.string(), "the pin that it is together with, or apart from"),
+            _column("left", pa.string(), "only for move: a pin of the cluster that it leaves"),
+            _column("forgets", pa.int64(), "only for forget: the row that holds no longer"),
+            _required("who", pa.string(), "who said it"),
+            _required("why", pa.string(), "and the reason given"),
+            _required("written_at", MICROSECONDS, "when the row was written"),
+        ]
+    ),
+)
+
+CLUSTER_HISTORY = TableSpec(
+    "cluster_history",
+    "where pins of a cluster went when it changed its id, was split, or took in others",
+    pa.schema(
+        [
+            _required("cluster_id", pa.int64(), "the cluster as it was"),
+            _required("successor", pa.int64(), "a cluster that has pins of it since"),
+            _required("shared", pa.int64(), "how many"),
+            _required("share", pa.float64(), "of the pins that it had, 0 to 1"),
+            _required("generation", pa.int64(), "the generation in which that happened"),
+            _required("batch_seq", pa.int64(), "the micro-batch from which on it holds"),
+        ]
+    ),
+)
+
+MODELS = TableSpec(
+    "models",
+    "a classifier taken into use; of each role the row with the highest sequence counts",
+    pa.schema(
+        [
+            _required("sequence", pa.int64(), "number of this row, from 0"),
+            _required("role", pa.string(), "stream (decides) or shadow (scores beside it)"),
+            _column("version", pa.string(), "of the classifier; null: none (shadow switched off)"),
+            _required("batch_seq", pa.int64(), "the micro-batch from which on it holds"),
+            _required("written_at", MICROSECONDS, "when the row was written"),
+        ]
+    ),
+)
+
+DISAGREEMENTS = TableSpec(
+    "disagreements",
+    "a pair that one of two classifiers links and the other does not; links are not touched by it",
+    pa.schema(
+        [
+            _required("ordinal", pa.int64(), "the newer pin"),
+            _required("other", pa.int64(), "the older one"),
+            _required("hamming", pa.int32(), "differing bits"),
+            _required("model", pa.string(), "the classifier that decides"),
+            _required("score", pa.float32(), "its log-odds"),
+            _required("linked", pa.bool_(), "whether it links them"),
+            _required("shadow", pa.string(), "the classifier beside it, which says the opposite"),
+            _required("shadow_score", pa.float32(), "its log-odds"),
+            _required("batch_seq", pa.int64(), "number of the micro-batch"),
+        ]
+    ),
+)
+
 PLANS = TableSpec(
     "plans",
     "what a match of terms is from then on: the row with the highest sequence counts",
@@ -169,4 +241,16 @@ PLANS = TableSpec(
     ),
 )
 
-TABLES = {spec.name: spec for spec in (PINS, SEGMENTS, CLUSTERS, GENERATIONS, QUARANTINE, PLANS)}
+_ALL = (
+    PINS,
+    SEGMENTS,
+    CLUSTERS,
+    GENERATIONS,
+    CLUSTER_HISTORY,
+    OVERRIDES,
+    QUARANTINE,
+    PLANS,
+    MODELS,
+    DISAGREEMENTS,
+)
+TABLES = {spec.name: spec for spec in _ALL}

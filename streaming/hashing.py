@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from PIL.Image import Image
 
 from neardup.models.embed import Embedder, check_embedding, open_embedder
 from neardup.models.hasher import Hasher
@@ -39,6 +38,7 @@ HASHED = pa.schema(
         ("image_uri", pa.string()),
         ("width", pa.int32()),
         ("height", pa.int32()),
+        ("file_bytes", pa.int64()),
         ("thumbnail", pa.binary()),
         ("reason", pa.string()),
         ("detail", pa.string()),
@@ -128,20 +128,20 @@ def _pin(plan: HashingPlan, event: PinEvent) -> dict[str, Any]:
     if event.embedding is not None:
         row["embeddings"] = _own_embedding(plan, event)[None]
         return row
-    picture = _picture(plan, event)
+    data = _picture_bytes(plan, event)
+    picture = decode(data, max_pixels=plan.events.max_pixels)
+    row["file_bytes"] = len(data)
     row["width"], row["height"] = picture.size
     row["thumbnail"] = thumbnail(picture, plan.thumbnail_px) if plan.thumbnail_px else None
     row["picture"] = picture
     return row
 
 
-def _picture(plan: HashingPlan, event: PinEvent) -> Image:
+def _picture_bytes(plan: HashingPlan, event: PinEvent) -> bytes:
     if event.image is not None:
-        data = event.image
-    else:
-        assert event.image_uri is not None
-        data = read_uri(event.image_uri, plan.events.allowed_roots, plan.events.max_image_bytes)
-    return decode(data, max_pixels=plan.events.max_pixels)
+        return event.image
+    assert event.image_uri is not None
+    return read_uri(event.image_uri, plan.events.allowed_roots, plan.events.max_image_bytes)
 
 
 def _own_embedding(plan: HashingPlan, event: PinEvent) -> npt.NDArray[np.float32]:

@@ -14,7 +14,8 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 
 from neardup.clusters.evidence import Evidence
-from neardup.clusters.ledger import generation_row, prepared_generation, publish, require_hasher
+from neardup.clusters.generations import generation_row, prepared_generation, publish
+from neardup.clusters.ledger import require_hasher
 from neardup.index.cache import SegmentCache
 from neardup.index.calibrate import calibrate
 from neardup.index.explain import verdict

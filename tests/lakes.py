@@ -8,7 +8,8 @@ import numpy as np
 
 from neardup.clusters.evidence import Evidence
 from neardup.clusters.fold import Fold
-from neardup.clusters.ledger import fold_rows, generation_row
+from neardup.clusters.generations import generation_row
+from neardup.clusters.ledger import fold_rows
 from neardup.index.store import PinStore, stacked
 from neardup.schemas.lake import Lake
 

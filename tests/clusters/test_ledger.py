@@ -6,13 +6,11 @@ from typing import Any
 import pytest
 
 from neardup.clusters.fold import FOUNDER_BITS
+from neardup.clusters.generations import generation_row, prepared_generation, publish
 from neardup.clusters.ledger import (
     catch_up,
     covered_batch,
-    generation_row,
     load_store,
-    prepared_generation,
-    publish,
     require_hasher,
     restore,
 )

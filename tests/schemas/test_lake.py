@@ -57,8 +57,8 @@ def test_an_absent_lake_is_a_sentence(tmp_path: Path) -> None:
 
 def test_another_format_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Lake.create(tmp_path)
-    monkeypatch.setattr("neardup.schemas.lake.FORMAT_VERSION", 3)
-    with pytest.raises(LakeError, match="has format version 2; this neardup reads 3"):
+    monkeypatch.setattr("neardup.schemas.lake.FORMAT_VERSION", 4)
+    with pytest.raises(LakeError, match="has format version 3; this neardup reads 4"):
         Lake(tmp_path)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from neardup.clusters.ledger import generation_row
+from neardup.clusters.generations import generation_row
 from neardup.index.cache import SegmentCache
 from neardup.index.ids import id_hashes
 from neardup.index.plans import record_plan

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neardup.clusters.ledger import generation_row
+from neardup.clusters.generations import generation_row
 from neardup.index.cache import SegmentCache
 from neardup.index.plans import record_plan
 from neardup.index.store import stacked
