@@ -13,6 +13,7 @@ import pyarrow.dataset as ds
 
 from neardup.clusters.evidence import Evidence
 from neardup.clusters.fold import NOBODY, Fold, Link, Membership
+from neardup.clusters.overrides import Said, said_by
 from neardup.index.store import PinStore, stacked
 from neardup.schemas.errors import LakeError
 from neardup.schemas.lake import Lake
@@ -65,6 +66,16 @@ def _cluster_row(
         "generation": generation,
         "batch_seq": batch_seq,
     }
+
+
+def said(lake: Lake, through: int) -> Said:
+    """What people said, of what had come into the log by the end of batch ``through``."""
+    rows = lake.rows(
+        """SELECT * FROM overrides WHERE sequence IN
+            (SELECT "offset" FROM pins WHERE kind = 'override' AND batch_seq <= $through)""",
+        {"through": through},
+    )
+    return said_by(rows)
 
 
 def require_hasher(lake: Lake, version: str) -> None:

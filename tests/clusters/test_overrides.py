@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neardup.clusters.components import components
-from neardup.clusters.overrides import Statement, contradiction
+from neardup.clusters.contradiction import Statement, contradiction
 
 
 def said(text: str) -> list[Statement]:
