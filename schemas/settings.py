@@ -106,6 +106,15 @@ class CompactSettings(Section):
     publish_wait_seconds: Annotated[float, Field(ge=0)] = Field(
         300.0, description="How long `compact` waits for a running stream to publish."
     )
+    max_moved_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.05, description="A compaction that moves more of the live pins asks for --force."
+    )
+    keep_generations: Annotated[int, Field(ge=2)] = Field(
+        7, description="Newest generations that stay, to be rolled back to; older ones go."
+    )
+    spark_pins: Annotated[int, Field(ge=0)] = Field(
+        200_000, description="From so many pins to recompute on, Spark does it; else this process."
+    )
 
 
 class Settings(BaseSettings):

@@ -118,6 +118,11 @@ CLUSTERS = TableSpec(
             _column("head_ordinal", pa.int64(), "ordinal of the head"),
             _required("generation", pa.int64(), "which fold of the log this row belongs to"),
             _required("batch_seq", pa.int64(), "the row holds from this micro-batch on"),
+            _column(
+                "component",
+                pa.int64(),
+                "only in a compaction's rows: oldest pin that a chain of trusted links leads to",
+            ),
         ]
     ),
     partition_by=("generation",),
@@ -130,7 +135,7 @@ GENERATIONS = TableSpec(
         [
             _required("sequence", pa.int64(), "number of this row, from 0"),
             _required("generation", pa.int64(), "0 is the stream's own first fold"),
-            _required("status", pa.string(), "prepared or published"),
+            _required("status", pa.string(), "prepared, published, or removed: its rows are gone"),
             _required(
                 "through_batch_seq", pa.int64(), "last batch that compaction saw; -1 if none"
             ),
@@ -142,6 +147,7 @@ GENERATIONS = TableSpec(
             _column("pair_f1", pa.float64(), "agreement with the stream's fold over pairs, 0 to 1"),
             _column("b3_f1", pa.float64(), "the same by B-cubed, 0 to 1"),
             _column("ari", pa.float64(), "the same as adjusted Rand index, 1 at best"),
+            _column("recipe", pa.string(), "how its clusters were made; null: by the stream alone"),
             _required("written_at", MICROSECONDS, "when the row was written"),
         ]
     ),

@@ -36,8 +36,23 @@ FROM clusters_current
 GROUP BY cluster_id
 """
 
+CLUSTER_BEST = """
+SELECT cluster_id, head, pin_id AS best, ordinal AS best_ordinal, width, height, file_bytes
+FROM (
+    SELECT c.cluster_id, c.head, c.pin_id, c.ordinal, p.width, p.height, p.file_bytes,
+           row_number() OVER (
+               PARTITION BY c.cluster_id
+               ORDER BY coalesce(CAST(p.width AS BIGINT) * p.height, 0) DESC,
+                        coalesce(p.file_bytes, 0) DESC, c.ordinal
+           ) AS place
+    FROM clusters_current c JOIN pins p ON p.ordinal = c.ordinal AND p.kind = 'add'
+) AS ranked
+WHERE place = 1
+"""
+
 VIEWS = {
     "clusters_current": memberships(f"({CURRENT_GENERATION})"),
     "cluster_sizes": CLUSTER_SIZES,
+    "cluster_best": CLUSTER_BEST,
 }
 """Name -> query, in the order in which they can be created."""
