@@ -33,12 +33,12 @@ def partition(evidence: Evidence, signatures: Signatures, links: Links, most: in
 
 def _cut_pieces(evidence: Evidence, signatures: Signatures, links: Links, pieces: Int64) -> Int64:
     parts = pieces.copy()
-    for members, own in _each(pieces, links):
+    for members, own in each(pieces, links):
         parts[members] = members[cut(evidence.inside(signatures[members], own))]
     return parts
 
 
-def _each(labels: Int64, links: Links) -> Iterator[tuple[Int64, Links]]:
+def each(labels: Int64, links: Links) -> Iterator[tuple[Int64, Links]]:
     """The members of every label that has several, and the links among them by position."""
     order = np.argsort(labels, kind="stable")
     names, begins, sizes = np.unique(labels[order], return_index=True, return_counts=True)

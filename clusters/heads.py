@@ -33,7 +33,7 @@ def heads(
 
     ``signatures`` uint8 [n, 128]; ``labels`` int64 [n]; ``pixels`` int64 [n], the area of the
     picture, 0 if unknown; ``was_head`` bool [n]. Of a large cluster SAMPLE members speak, those
-    whose positions hash lowest: O(n * SAMPLE).
+    whose places in it hash lowest: O(n * SAMPLE). What other clusters there are changes nothing.
     """
     _, which, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     begins = np.append(0, np.cumsum(sizes))
@@ -70,7 +70,7 @@ def _centrality(signatures: Words, table: Table, pins: Int64, begins: Int64) -> 
         members = pins[begins[k] : begins[k + 1]]
         speaking = members
         if len(members) > SAMPLE:
-            ranks = np.array([rank(member) for member in members], np.uint64)
+            ranks = np.array([rank(place) for place in range(len(members))], np.uint64)
             speaking = members[np.argsort(ranks)[:SAMPLE]]
         for member in members:
             heard, said = 0, 0.0

@@ -1,0 +1,119 @@
+"""What a compaction makes of components of links: parts, and who stands for each.
+
+A function of the pins of a component, of their links and of what people said about them: neither
+other components nor the order in which any of it comes change a thing. So components may be
+recomputed anywhere, and one that nothing happened to need not be.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from neardup.clusters.component import each, partition
+from neardup.clusters.evidence import Evidence, Links, Signatures
+from neardup.clusters.heads import heads
+from neardup.clusters.loosen import loosen
+from neardup.clusters.missed import missed_pairs
+
+Int64 = npt.NDArray[np.int64]
+
+Score = Callable[[Signatures, Signatures], npt.NDArray[np.float32]]
+"""Log-odds float32 [n] of pairs of signatures uint8 [n, 128]."""
+
+REVISION = 1
+"""To be raised with every change after which the same component may have other parts."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a component's parts depend on beside its pins.
+
+    ``score``, ``radius``, ``threshold`` and ``model``: the classifier's; ``max_links``: as many of
+    a pin's nearest older companions are looked at for links that the search missed;
+    ``max_cut_pins``: exact cuts see at most so many.
+    """
+
+    evidence: Evidence
+    score: Score
+    radius: int
+    threshold: float
+    model: str
+    max_links: int = 32
+    max_cut_pins: int = 512
+
+    @property
+    def name(self) -> str:
+        """Two recipes of one name give equal parts."""
+        evidence = self.evidence
+        return (
+            f"revision {REVISION}, {self.model}, trusted {evidence.trusted:g}, "
+            f"zero {evidence.zero:g}, apart {evidence.apart}, links {self.max_links}, "
+            f"cut {self.max_cut_pins}"
+        )
+
+
+class Pins(NamedTuple):
+    """Live pins of whole components, in the order of age.
+
+    ``signatures`` uint8 [n, 128]; ``components`` int64 [n], any labels; ``pixels`` int64 [n], width
+    times height, 0 if unknown; ``was_head`` bool [n]: whether the pin headed its cluster before.
+    """
+
+    signatures: Signatures
+    components: Int64
+    pixels: Int64
+    was_head: npt.NDArray[np.bool_]
+
+
+class Parts(NamedTuple):
+    """For each pin the position of its part's oldest pin and of its head, int64 [n] each."""
+
+    oldest: Int64
+    heads: Int64
+
+
+def recompute(recipe: Recipe, pins: Pins, links: Links) -> Parts:
+    """Parts of components; ``links`` by position in ``pins``, what people said among them."""
+    links = _with_missed(recipe, pins, _in_order(links))
+    oldest = np.arange(len(pins.signatures))
+    for members, own in each(pins.components, links):
+        signatures = pins.signatures[members]
+        oldest[members] = members[partition(recipe.evidence, signatures, own, recipe.max_cut_pins)]
+    found = heads(recipe.evidence, pins.signatures, oldest, pins.pixels, pins.was_head)
+    return Parts(oldest, found)
+
+
+def _in_order(links: Links) -> Links:
+    """Sorted, what people said last: so it counts where there is a link too."""
+    order = np.lexsort((links.scores, links.right, links.left, np.isinf(links.scores)))
+    return Links(links.left[order], links.right[order], links.scores[order])
+
+
+def _with_missed(recipe: Recipe, pins: Pins, links: Links) -> Links:
+    """The links, and before them those that the search missed."""
+    pieces = _pieces(pins.components, links, recipe.max_cut_pins)
+    limits = recipe.radius, recipe.max_links
+    newer, older = missed_pairs(pins.signatures, pieces, links, *limits)
+    scores = recipe.score(pins.signatures[newer], pins.signatures[older]).astype(np.float64)
+    is_link = scores >= recipe.threshold
+    return Links(
+        np.append(newer[is_link], links.left),
+        np.append(older[is_link], links.right),
+        np.append(scores[is_link], links.scores),
+    )
+
+
+def _pieces(components: Int64, links: Links, most: int) -> Int64:
+    """Labels int64 [n] of components, those of more than ``most`` pins taken apart."""
+    _, first, which, sizes = np.unique(
+        components, return_index=True, return_inverse=True, return_counts=True
+    )
+    pieces: Int64 = first[which]
+    if sizes.max(initial=0) > most:
+        large = np.where(sizes[which] > most, components, -1 - np.arange(len(components)))
+        for members, own in each(large, links):
+            pieces[members] = members[loosen(len(members), own, most)]
+    return pieces

@@ -1,0 +1,107 @@
+"""The live pins after a batch, and where the current generation has them, as arrays.
+
+The same rows as the SQL of ``schemas.views`` gives, an order of magnitude faster: ordinals are
+dense, so what belongs to a pin is found by its number. About 100 bytes a live pin, ids included.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from neardup.clusters.fold import Standing
+from neardup.clusters.ledger import covered_batch
+from neardup.clusters.treap import NOBODY
+from neardup.schemas.lake import Lake
+
+Int64 = npt.NDArray[np.int64]
+
+_ENDS = (ds.field("kind") != "repeat") & ds.field("previous").is_valid()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A generation after batch ``through``.
+
+    ``pin_ids``: of all pin versions so far, by ordinal; ``live`` int64 [n]: the ordinals of those
+    that have not ended, ascending; ``cluster_ids`` and ``heads`` int64 [n]: where they stand.
+    ``components`` int64 [n]: as the compaction that began the generation wrote them, NOBODY for
+    pins that came later.
+    """
+
+    generation: int
+    through: int
+    pin_ids: pa.Array
+    live: Int64
+    cluster_ids: Int64
+    heads: Int64
+    components: Int64
+
+    @property
+    def standing(self) -> Standing:
+        return Standing(self.live, self.cluster_ids, self.heads)
+
+    def positions(self, ordinals: Int64) -> Int64:
+        """Where these live pins are in ``live``."""
+        return np.searchsorted(self.live, ordinals)
+
+
+def snapshot(lake: Lake, generation: int) -> Snapshot:
+    """A generation after the last batch whose memberships are all in ``clusters``."""
+    through = covered_batch(lake, generation)
+    until = ds.field("batch_seq") <= through
+    pin_ids = _pin_ids(lake, until)
+    ended = lake.read("pins", ["previous"], until & _ENDS).column("previous").to_numpy()
+    is_live = np.ones(len(pin_ids), np.bool_)
+    is_live[ended] = False
+    live = np.flatnonzero(is_live)
+    written = lake.read(
+        "clusters",
+        ["ordinal", "cluster_id", "head_ordinal", "batch_seq", "component"],
+        until & (ds.field("generation") == generation),
+    )
+    columns = (pc.fill_null(column, NOBODY).to_numpy() for column in written.columns)
+    ordinals, ids, heads, batches, components = columns
+    newest = _newest(ordinals, batches, len(pin_ids))[live]
+    by_pin = np.full(len(pin_ids), NOBODY)
+    by_pin[ordinals[components != NOBODY]] = components[components != NOBODY]
+    changed = np.unique(ids[components == NOBODY])  # clusters that the stream wrote a row of
+    stands, head = ids[newest], heads[newest]
+    rows, pins = _among(changed, ids), _among(changed, stands)
+    head[pins] = _heads(ids[rows], heads[rows], batches[rows], stands[pins])
+    return Snapshot(generation, through, pin_ids, live, stands, head, by_pin[live])
+
+
+def _pin_ids(lake: Lake, until: ds.Expression) -> pa.Array:
+    added = lake.read("pins", ["ordinal", "pin_id"], until & (ds.field("kind") == "add"))
+    ordinals = added.column("ordinal").to_numpy()
+    ids = added.column("pin_id").combine_chunks()
+    in_order = bool((ordinals[1:] > ordinals[:-1]).all())
+    return ids if in_order else ids.take(pa.array(np.argsort(ordinals)))
+
+
+def _newest(ordinals: Int64, batches: Int64, n: int) -> Int64:
+    """The newest row of each of n pins, int64 [n]; of those without a row any."""
+    order = np.lexsort((batches, ordinals))
+    newest = np.searchsorted(ordinals[order], np.arange(n), "right") - 1
+    return order[newest]
+
+
+def _heads(ids: Int64, heads: Int64, batches: Int64, wanted: Int64) -> Int64:
+    """The head of each wanted cluster, as on the newest of its rows, int64 like ``wanted``."""
+    order = np.lexsort((batches, ids))
+    newest = np.searchsorted(ids[order], wanted, "right") - 1
+    return heads[order[newest]]
+
+
+def _among(known: Int64, values: Int64) -> npt.NDArray[np.bool_]:
+    """Which values are in an ascending list: cheap where that is short, as ``isin`` is not."""
+    if not len(known):
+        return np.zeros(len(values), np.bool_)
+    found: npt.NDArray[np.bool_] = (
+        known[np.searchsorted(known, values).clip(max=len(known) - 1)] == values
+    )
+    return found
