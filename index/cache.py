@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from neardup.index.segment import Segment, decode_segment
 from neardup.index.terms import TermPlan
+from neardup.schemas.crash import crash_point
 from neardup.schemas.errors import EnvironmentProblem
 
 FORMAT_VERSION = 2
@@ -85,7 +86,9 @@ class SegmentCache:
         final = self._directory / segment.segment_id
         for _ in range(2):
             try:
+                crash_point("cache.written")
                 temporary.rename(final)
+                crash_point("cache.named")
                 return segment
             except OSError:
                 other = self._map(final)

@@ -21,6 +21,7 @@ from deltalake.exceptions import CommitFailedError
 from filelock import FileLock, Timeout
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random
 
+from neardup.schemas.crash import crash_point
 from neardup.schemas.errors import LakeError, StreamError
 from neardup.schemas.tables import FORMAT_VERSION, TABLES, TableSpec
 from neardup.schemas.views import CURRENT_GENERATION, VIEWS
@@ -88,12 +89,14 @@ class Lake:
 
     def append(self, name: str, rows: pa.Table) -> None:
         """One commit that adds ``rows``; their schema must be the table's."""
+        crash_point(f"{name}.before")
         write_deltalake(
             self._tables[name],
             rows.cast(TABLES[name].schema),
             mode="append",
             post_commithook_properties=_NO_HOOKS,
         )
+        crash_point(f"{name}.after")
 
     def append_rows(self, name: str, rows: list[dict[str, Any]]) -> None:
         """As ``append``, from one dict a row; absent columns are null."""
@@ -151,8 +154,11 @@ class Lake:
             if table.version() == 0:
                 continue
             _compact(table)
+            crash_point("maintenance.compacted")
             table.create_checkpoint()
+            crash_point("maintenance.checkpointed")
             table.cleanup_metadata()
+            crash_point("maintenance.cleaned")
             table.vacuum(
                 retention_hours=int(_RETENTION / timedelta(hours=1)),
                 dry_run=False,

@@ -16,6 +16,7 @@ from pyspark.sql.streaming import StreamingQuery
 
 from neardup.infra.topics import partitions, topic_id
 from neardup.models.bundle import verify_artifacts
+from neardup.schemas.crash import crash_point
 from neardup.schemas.errors import NeardupError, StreamError
 from neardup.schemas.settings import Settings
 from neardup.streaming.microbatch import BatchReport
@@ -112,7 +113,9 @@ class Consumer:
             with self._writer.between_batches:
                 if self._stop.is_set():
                     raise Stopping
+                crash_point("batch.asked")
                 report = self._writer.batch.run(records)
+                crash_point("batch.done")
         except Exception as error:
             self._failure = error  # Spark would hand it back as a JVM's stack trace
             raise

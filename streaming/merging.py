@@ -18,6 +18,7 @@ import numpy.typing as npt
 from neardup.index.policy import Change, Span, next_span
 from neardup.index.segment import Segment, SegmentName, build_segment
 from neardup.infra.background import Background
+from neardup.schemas.crash import crash_point
 from neardup.schemas.lake import Lake
 from neardup.streaming.segments import open_segment, write_segment
 from neardup.streaming.state import State
@@ -89,8 +90,11 @@ class Merging(Background):
         hashes = _hashes_of(live, [self._segment(segment_id) for segment_id in gone])
         signatures = state.store.signatures(indexed)
         built = build_segment(span, indexed, signatures, hashes, live, state.plan, revision)
+        crash_point("merge.built")
         write_segment(self._lake, built)
+        crash_point("merge.written")
         self._cache.open(built.segment_id, lambda: built.blocks)  # decoded off the batch's path
+        crash_point("merge.decoded")
         with self._lock:
             state.adopt([built.segment_id])
         now = time.monotonic()
