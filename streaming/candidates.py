@@ -29,6 +29,7 @@ LINKS = pa.schema(
         ("hamming", pa.int32()),
         ("score", pa.float32()),
         ("accepted", pa.bool_()),
+        ("shadow_score", pa.float32()),  # null without a shadow
     ]
 )
 
@@ -169,24 +170,27 @@ class SearchPlan:
 
 
 class Broadcast(NamedTuple):
-    """The two broadcast values: the plan of this batch and the arrays of the classifier."""
+    """The two broadcast values: the plan of this batch, and a tuple of the arrays of classifiers.
+
+    The first one decides. A second one is its shadow: it scores the same pairs.
+    """
 
     plan: Any
-    classifier: Any
+    classifiers: Any
 
 
 def search_tasks(shared: Broadcast, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """For ``mapInArrow`` over task numbers (column ``id``): rows of LINKS."""
     plan: SearchPlan = shared.plan.value
-    arrays = shared.classifier.value
+    models = [model_of(arrays) for arrays in shared.classifiers.value]
     for batch in batches:
         for task in batch.column("id").to_pylist():
-            yield _links(plan, arrays, *_find(plan, arrays, task))
+            radius = models[0].classifier.radius
+            yield score_candidates(models, plan.queries, *_find(plan, radius, task))
 
 
-def _find(plan: SearchPlan, arrays: Mapping[str, Any], task: int) -> tuple[Candidates, Signatures]:
+def _find(plan: SearchPlan, radius: int, task: int) -> tuple[Candidates, Signatures]:
     """The candidates of one task and the older pins' signatures."""
-    radius = model_of(arrays).classifier.radius
     groups = plan.groups[task] if plan.groups else []
     parts = [_in_segment(plan, segment_id, radius) for segment_id in groups]
     if task == plan.tasks - 1:
@@ -207,19 +211,24 @@ def _in_segment(plan: SearchPlan, segment_id: str, radius: int) -> tuple[Candida
     return found, segment.signatures_of(found.ordinal)
 
 
-def _links(
-    plan: SearchPlan, arrays: Mapping[str, Any], found: Candidates, others: Signatures
+def score_candidates(
+    models: Sequence["Model"], queries: Signatures, found: Candidates, others: Signatures
 ) -> pa.RecordBatch:
-    """The candidates with their scores; those below the threshold come along, to be counted."""
-    scores = model_of(arrays).scorer.log_odds(plan.queries[found.query], others)
+    """Rows of LINKS; candidates below the threshold come along, to be counted.
+
+    ``queries`` uint8 [q, 128]; ``others`` uint8 [m, 128]: the older pin of each candidate.
+    """
+    lefts = queries[found.query]
+    score, *shadow = (model.scorer.log_odds(lefts, others) for model in models)
     return pa.RecordBatch.from_arrays(
         [
             pa.array(found.query, pa.int32()),
             pa.array(found.ordinal, pa.int64()),
             pa.array(found.overlap, pa.int32()),
             pa.array(found.hamming, pa.int32()),
-            pa.array(scores, pa.float32()),
-            pa.array(scores >= model_of(arrays).classifier.threshold, pa.bool_()),
+            pa.array(score, pa.float32()),
+            pa.array(score >= models[0].classifier.threshold, pa.bool_()),
+            pa.array(shadow[0], pa.float32()) if shadow else pa.nulls(len(score), pa.float32()),
         ],
         schema=LINKS,
     )
@@ -235,6 +244,8 @@ class Model(NamedTuple):
     scorer: TensorFlowScorer
 
 
+KEPT_MODELS = 3  # those in use, at most two, and the one before a swap
+
 _models: dict[str, Model] = {}
 
 
@@ -242,6 +253,8 @@ def model_of(arrays: Mapping[str, Any]) -> Model:
     """The model of this worker process, built once for each version."""
     version = str(arrays["version"])
     if version not in _models:
+        if len(_models) == KEPT_MODELS:
+            del _models[next(iter(_models))]
         classifier = Classifier.from_arrays(arrays)
         _models[version] = Model(classifier, TensorFlowScorer(classifier))
     return _models[version]

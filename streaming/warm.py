@@ -26,7 +26,7 @@ HOLD_SECONDS = 0.05
 
 
 def warm_worker(
-    models: ModelSettings, classifier: Any, batches: Iterator[pa.RecordBatch]
+    models: ModelSettings, classifiers: Any, batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     """For ``mapInArrow``: pass the rows on, and hash, search and score once on the way."""
     picture = Image.new("RGB", (64, 64))
@@ -34,6 +34,7 @@ def warm_worker(
     first = np.zeros(1, np.int64)
     built = build_segment((0, 1), first, signature, id_hashes(["a pin"]), first, TermPlan())
     search(decode_segment(built.segment_id, built.blocks), signature, radius=0)
-    model_of(classifier.value).scorer.log_odds(signature, np.invert(signature))
+    for arrays in classifiers.value:
+        model_of(arrays).scorer.log_odds(signature, np.invert(signature))
     time.sleep(HOLD_SECONDS)
     yield from batches
