@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont
 Edit = Callable[[Image.Image, float, Generator], Image.Image]
 
 WORDS = ("when it is monday again", "so true", "best day ever", "SALE -30 %", "mood", "wait for it")
+SHAPES = (1.0, 1.0, 4 / 3, 3 / 2, 16 / 9, 3.0)
 
 
 def edit(image: Image.Image, name: str, strength: float, rng: Generator) -> Image.Image:
@@ -58,11 +59,29 @@ def stretch(image: Image.Image, strength: float, rng: Generator) -> Image.Image:
     return _scaled(image, 1 / factor, 1.0) if rng.random() < 0.5 else _scaled(image, 1, 1 / factor)
 
 
+def thumbnail(image: Image.Image, strength: float, rng: Generator) -> Image.Image:
+    """The middle cut to a website's shape, 1:1 up to 3:1, and scaled to 160 down to 40 px."""
+    shape = float(rng.choice(SHAPES))
+    across = min(1.0, shape * image.height / image.width)
+    down = min(1.0, image.width / shape / image.height)
+    width, height = max(1, round(image.width * across)), max(1, round(image.height * down))
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    middle = image.crop((left, top, left + width, top + height))
+    factor = min(1.0, _between(160, 40, strength) / max(width, height))
+    return _scaled(middle, factor, factor)
+
+
 def colour(image: Image.Image, strength: float, rng: Generator) -> Image.Image:
     """Brightness, contrast and saturation, each by up to 50 %."""
     for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
         image = enhance(image).enhance(1 + rng.choice((-1, 1)) * (0.05 + 0.45 * strength))
     return image
+
+
+def exposure(image: Image.Image, strength: float, rng: Generator) -> Image.Image:
+    """Darker or brighter by a gamma of 1.1 up to 2.5."""
+    gamma = (1.1 + 1.4 * strength) ** float(rng.choice((-1, 1)))
+    return image.point([round(255 * (value / 255) ** gamma) for value in range(256)] * 3)
 
 
 def tint(image: Image.Image, strength: float, rng: Generator) -> Image.Image:
@@ -78,6 +97,14 @@ def grey(image: Image.Image, strength: float, rng: Generator) -> Image.Image:
 def blur(image: Image.Image, strength: float, rng: Generator) -> Image.Image:
     """Gaussian blur of a radius of .2 % up to 1.5 % of the longest side."""
     return image.filter(ImageFilter.GaussianBlur((0.002 + 0.013 * strength) * max(image.size)))
+
+
+def focus(image: Image.Image, strength: float, rng: Generator) -> Image.Image:
+    """Another plane in focus: one side blurred, by .5 % up to 2.5 % of the longest side."""
+    radius = (0.005 + 0.02 * strength) * max(image.size)
+    blurred = image.filter(ImageFilter.GaussianBlur(radius))
+    slope = Image.linear_gradient("L").rotate(90 * int(rng.integers(0, 4)))
+    return Image.composite(image, blurred, slope.resize(image.size))
 
 
 def sharpen(image: Image.Image, strength: float, rng: Generator) -> Image.Image:
@@ -123,6 +150,33 @@ def meme(image: Image.Image, strength: float, rng: Generator) -> Image.Image:
     return framed
 
 
+def screenshot(image: Image.Image, strength: float, rng: Generator) -> Image.Image:
+    """On the screen of an app: a bar above, one below, margins; 10 % up to 35 % of the height."""
+    bars = max(2, round((0.1 + 0.25 * strength) * image.height))
+    above, side = round(bars * rng.uniform(0.3, 0.7)), round(0.02 * image.width)
+    dark = rng.random() < 0.5
+    back, ink = ((18, 18, 18), (235, 235, 235)) if dark else ((250, 250, 250), (20, 20, 20))
+    screen = _on_canvas(image, (side, above, side, bars - above), back)
+    _write(screen, (0, 0, screen.width // 2, max(1, above)), rng, fill=ink)
+    _write(screen, (0, above + image.height, screen.width, screen.height), rng, fill=ink)
+    return screen
+
+
+def pasted(image: Image.Image, strength: float, rng: Generator) -> Image.Image:
+    """Laid on another picture (its own blur, or a cloud of colours), 95 % down to 75 % wide."""
+    if rng.random() < 0.5:
+        behind = image.filter(ImageFilter.GaussianBlur(max(image.size) / 20))
+    else:
+        cloud = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+        behind = cloud.resize(image.size, Image.Resampling.BICUBIC)
+    kept = 0.95 - 0.2 * strength
+    small = _scaled(image, kept, kept)
+    left = int(rng.integers(0, image.width - small.width + 1))
+    top = int(rng.integers(0, image.height - small.height + 1))
+    behind.paste(small, (left, top))
+    return behind
+
+
 def rotate(image: Image.Image, strength: float, rng: Generator) -> Image.Image:
     """Turn by 1 up to 15 degrees either way; the corners are filled, nothing is cut off."""
     degrees = (1 + 14 * strength) * float(rng.choice((-1, 1)))
@@ -149,12 +203,29 @@ def overlay(image: Image.Image, strength: float, rng: Generator) -> Image.Image:
     return image
 
 
+def emoji(image: Image.Image, strength: float, rng: Generator) -> Image.Image:
+    """One up to four round faces, each 10 % up to 25 % of the shorter side across."""
+    image = image.copy()
+    draw = ImageDraw.Draw(image)
+    across = max(3.0, (0.1 + 0.15 * strength) * min(image.size))
+    for _ in range(_between(1, 4, strength)):
+        x, y = (rng.uniform(0, max(0.0, side - across)) for side in image.size)
+        draw.ellipse((x, y, x + across, y + across), fill=(255, 205, 60), outline=(120, 80, 0))
+        for eye in (0.3, 0.62):
+            low, high = across * eye, across * (eye + 0.1)
+            draw.ellipse((x + low, y + across * 0.3, x + high, y + across * 0.45), fill=(60, 40, 0))
+        mouth = (x + across * 0.25, y + across * 0.4, x + across * 0.75, y + across * 0.8)
+        draw.arc(mouth, 20, 160, fill=(60, 40, 0), width=max(1, round(across / 15)))
+    return image
+
+
 EDITS: Mapping[str, Edit] = MappingProxyType(
     {
         function.__name__: function
         for function in (
-            *(recompress, resize, crop, banner, stretch, colour, tint, grey, blur, sharpen),
-            *(noise, posterise, caption, border, meme, rotate, flip, overlay),
+            *(recompress, resize, thumbnail, crop, banner, stretch, colour, exposure, tint, grey),
+            *(blur, focus, sharpen, noise, posterise, caption, border, meme, screenshot, pasted),
+            *(rotate, flip, overlay, emoji),
         )
     }
 )
