@@ -6,6 +6,8 @@ as before. Rows of `pins` keep the version that scored them.
 """
 
 import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +22,20 @@ log = logging.getLogger(__name__)
 class Models:
     """What the stream of a lake scores with. ``shared``: a broadcast of their arrays, a tuple.
 
-    ``context``: a SparkContext. ``classifier``: the one that decides; ``source`` is its file, None
-    for the bundled one, of which a lake without classifiers gets a copy.
+    ``broadcast`` is a SparkContext's. ``classifier``: the one that decides; ``source`` is its file,
+    None for the bundled one; a lake without classifiers gets a copy of it.
     """
 
     def __init__(
         self,
-        context: Any,
+        broadcast: Callable[[Any], Any],
         lake: Lake,
         hasher_version: str,
         classifier: Classifier,
         source: Path | None,
         batch_seq: int,
     ) -> None:
-        self._context = context
+        self._broadcast = broadcast
         self._registry = Registry(lake)
         self._hasher_version = hasher_version
         self._read: object = None
@@ -45,6 +47,7 @@ class Models:
         shadow = self._registry.in_use(SHADOW)
         if shadow is not None:
             self.shadow = self._load(shadow)
+        log.info("classifier: %s; shadow: %s", classifier.version, shadow or "none")
         self.shared = self._share()
 
     def follow(self, batch_seq: int) -> bool:
@@ -54,14 +57,13 @@ class Models:
             return False
         self._read = stamp
         before, shadow = self.classifier.version, self.shadow
-        try:
+        with _refusing():
             for role, version in self._registry.wanted().items():
-                self._take(role, version, batch_seq)
-        except ArtifactError as refused:
-            log.warning("the models in use stay: %s", refused)
+                with _refusing():
+                    self._take(role, version, batch_seq)
         changed = self.classifier.version != before
         if changed or self.shadow is not shadow:
-            self.shared.unpersist()  # not destroyed: a job that keeps workers warm may hold it
+            # The one before is not destroyed: a job that keeps workers warm may hold it.
             self.shared = self._share()
         return changed
 
@@ -84,7 +86,15 @@ class Models:
 
     def _share(self) -> Any:
         used = (self.classifier, self.shadow)
-        return self._context.broadcast(tuple(one.to_arrays() for one in used if one))
+        return self._broadcast(tuple(one.to_arrays() for one in used if one))
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except ArtifactError as refused:
+        log.warning("the models in use stay: %s", refused)
 
 
 def _stamp(path: Path) -> object:
