@@ -1,0 +1,1 @@
+"""What must always hold of a lake's tables, check by check; `answers.verify` runs them."""

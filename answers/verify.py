@@ -1,0 +1,252 @@
+"""Does everything hold that must always hold? `neardup verify` asks every table of a lake.
+
+Reads only, and takes no lease: a stream may run meanwhile. DuckDB works within a limit of memory
+and goes to disk beyond it; beside that 41 bytes a pin are held, and the stored blocks of one
+segment at a time, some 370 bytes a pin of the largest one.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from neardup.answers.checks import clusters, log, segments
+from neardup.answers.checks.files import files
+from neardup.answers.checks.snapshot import READ_ORDER, Snapshot, Violations
+from neardup.schemas.lake import Lake
+
+MEMORY = "1GB"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A rule, what to do if it is broken, and the rules without which it cannot be asked."""
+
+    name: str
+    rule: str
+    mend: str
+    violations: Callable[[Snapshot], Violations]
+    tables: tuple[str, ...] = ("pins",)
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check found. ``skipped``: why it could not be asked; None if it was."""
+
+    check: str
+    rule: str
+    wrong: int = 0
+    examples: list[dict[str, Any]] = field(default_factory=list)
+    mend: str = ""
+    skipped: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        return not self.wrong and self.skipped is None
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of every check, and what people should know though it breaks no rule."""
+
+    outcomes: list[Outcome]
+    notes: list[str]
+
+    @property
+    def ok(self) -> bool:
+        return all(outcome.ok for outcome in self.outcomes)
+
+
+_BACKUP = (
+    "The log was changed from outside, or a defect wrote it. Stop the stream, keep a copy of the "
+    "lake, and restore `{}` from a backup; everything else can be made again from it."
+)
+_LOG = _BACKUP.format("pins")
+_FOLD = (
+    "`neardup compact` writes the clusters anew from the log, as another generation; keep a copy "
+    "of the lake to find out how it came to this."
+)
+_INDEX = (
+    "Nothing is lost: stop the stream, delete the rows of that segment from `segments`, and start "
+    "it: what no segment holds is searched in memory and flushed again."
+)
+
+CHECKS = (
+    Check(
+        "positions",
+        "each event, by topic, partition and offset, is in `pins` or in `quarantine`, once",
+        _LOG,
+        log.positions,
+        ("pins", "quarantine"),
+    ),
+    Check(
+        "order",
+        "the events of a partition were decided in the order of their offsets",
+        _LOG,
+        log.order,
+    ),
+    Check("batches", "micro-batches are numbered from 0 without a gap", _LOG, log.batches),
+    Check("ordinals", "pins are numbered from 0 in the order of the log", _LOG, log.ordinals),
+    Check("rows", "each row of `pins` has the columns that its kind needs", _LOG, log.rows),
+    Check(
+        "versions",
+        "`previous` is the version of the same pin that was live then",
+        _LOG,
+        log.versions,
+    ),
+    Check(
+        "links",
+        "links lead to pins that are older and were live then",
+        _LOG,
+        log.links,
+        needs=("ordinals", "rows", "versions"),
+    ),
+    Check(
+        "exemplars",
+        "an exemplar was live and indexed when it was chosen",
+        _LOG,
+        log.exemplars,
+        needs=("ordinals", "rows", "versions"),
+    ),
+    Check(
+        "quarantine",
+        "an event is in `quarantine` once",
+        "Delete all but one of the rows of such a position.",
+        log.quarantine,
+        ("quarantine",),
+    ),
+    Check(
+        "overrides",
+        "what people said is numbered from 0 without a gap, and applied in that order",
+        _BACKUP.format("overrides"),
+        log.overrides,
+        ("pins", "overrides"),
+    ),
+    Check(
+        "generations",
+        "generations are prepared one after the other and published after that",
+        "Remove the rows that cannot be, or restore `generations` from a backup.",
+        clusters.generations,
+        ("pins", "generations"),
+    ),
+    Check(
+        "memberships",
+        "each live pin is in one cluster of the current generation, and nobody else is",
+        _FOLD,
+        clusters.memberships,
+        ("pins", "clusters", "generations"),
+        ("ordinals", "versions", "generations"),
+    ),
+    Check(
+        "heads",
+        "the head of a cluster is one of its members",
+        _FOLD,
+        clusters.heads,
+        ("clusters", "generations"),
+        ("generations",),
+    ),
+    Check(
+        "cluster-ids",
+        "the id of a cluster that has gone is never used again",
+        _FOLD,
+        clusters.cluster_ids,
+        ("clusters", "generations"),
+        ("generations",),
+    ),
+    Check(
+        "plans",
+        "term plans are numbered from 0 without a gap and can be read",
+        "Choose a plan again with `neardup plan --apply`.",
+        segments.plans,
+        ("plans",),
+    ),
+    Check(
+        "segment-spans",
+        "segments follow one another from ordinal 0 on, and the memtable follows them",
+        _INDEX,
+        segments.spans,
+        ("pins", "segments", "plans"),
+        ("ordinals", "plans"),
+    ),
+    Check(
+        "segment-blocks",
+        "the blocks of a segment are all there, and whole by their checksums",
+        "Nothing is lost: the stream builds such a segment again from the log when it starts.",
+        segments.blocks,
+        ("segments", "plans"),
+        ("plans", "segment-spans"),
+    ),
+    Check(
+        "segments",
+        "segments and memtable together are the live indexed pins",
+        _INDEX,
+        segments.contents,
+        ("pins", "segments", "plans"),
+        ("exemplars", "segment-blocks"),
+    ),
+)
+
+_FILES_MEND = (
+    "Restore the file from a backup. `pins`, `quarantine` and `overrides` are facts and cannot be "
+    "made again; if a file of another table is lost, the others are whole and so is the log."
+)
+
+
+def verify(path: Path, memory: str = MEMORY) -> Report:
+    """Run every check over the lake at ``path``; ``memory`` is DuckDB's limit, as "1GB".
+
+    Raises LakeError if there is no lake, or one of another format version.
+    """
+    lake = Lake(path)
+    with tempfile.TemporaryDirectory(prefix="neardup-verify-") as directory:
+        snapshot = Snapshot(lake, Path(directory), memory)
+        try:
+            outcomes = list(_outcomes(snapshot))
+            sound = {outcome.check for outcome in outcomes if outcome.ok}
+            notes = log.gaps(snapshot) if "positions" in sound else []
+            notes += clusters.unfolded(snapshot) if "memberships" in sound else []
+        finally:
+            snapshot.close()
+    return Report(outcomes, notes)
+
+
+def _outcomes(snapshot: Snapshot) -> Iterator[Outcome]:
+    broken: set[str] = set()
+    damaged: set[str] = set()
+    for name in READ_ORDER:
+        check = Check(
+            f"files of {name}",
+            f"every file of `{name}` is there and whole",
+            _FILES_MEND,
+            partial(files, name=name),
+        )
+        outcome = _asked(check, snapshot)
+        if not outcome.ok:
+            damaged.add(name)
+        yield outcome
+    for check in CHECKS:
+        lost = [name for name in check.tables if name in damaged]
+        missing = [name for name in check.needs if name in broken]
+        if lost or missing:
+            why = f"{lost[0]} is damaged" if lost else f"{missing[0]} is not as it should be"
+            outcome = Outcome(check.name, check.rule, skipped=f"not checked: {why}")
+        else:
+            outcome = _asked(check, snapshot)
+        if not outcome.ok:
+            broken.add(check.name)
+        yield outcome
+
+
+def _asked(check: Check, snapshot: Snapshot) -> Outcome:
+    try:
+        found = check.violations(snapshot)
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
+        found = Violations(1, [{"said": f"the tables cannot be read: {error}"}])
+    mend = check.mend if found.count else ""
+    return Outcome(check.name, check.rule, found.count, found.examples, mend)
