@@ -91,7 +91,7 @@ class MobileNetEmbedder:
         from ai_edge_litert.interpreter import Interpreter
 
         network = read_checked(path, MOBILENET_SHA256)
-        with _native_messages_hidden():
+        with native_messages_hidden():
             self._network: Any = Interpreter(model_content=network, num_threads=threads)
             self._network.allocate_tensors()
         self._input = self._network.get_input_details()[0]["index"]
@@ -181,7 +181,7 @@ def _keras_network(builder: Any, weights: Path | None, side: int) -> Any:
 
 
 @contextmanager
-def _native_messages_hidden() -> Iterator[None]:
+def native_messages_hidden() -> Iterator[None]:
     """LiteRT's C++ reports its delegate on descriptor 2, whatever the log level is."""
     sys.stderr.flush()
     kept = os.dup(2)
