@@ -1,8 +1,9 @@
 """Does everything hold that must always hold? `neardup verify` asks every table of a lake.
 
 Reads only, and takes no lease: a stream may run meanwhile. DuckDB works within a limit of memory
-and goes to disk beyond it; beside that 41 bytes a pin are held, and the stored blocks of one
-segment at a time, some 370 bytes a pin of the largest one.
+and goes to disk beyond it. Beside that some 30 bytes a pin are held, and one segment at a time:
+2 kB a pin of the largest one, of which 800 are in mapped files. Measured on 2 cores: 500,000 pins
+in one segment, 256 MB for DuckDB: 1.6 GiB in all, 28 s.
 """
 
 import tempfile

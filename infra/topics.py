@@ -24,6 +24,15 @@ def reachable(bootstrap: str, seconds: float = 2.0) -> bool:
     return False
 
 
+def require_listener(bootstrap: str) -> None:
+    """Raise EnvironmentProblem unless something listens at one of ``host:port[,host:port...]``."""
+    if not reachable(bootstrap):
+        raise EnvironmentProblem(
+            f"No Kafka broker listens at {bootstrap}: start one ('neardup broker') or mend "
+            "kafka.bootstrap_servers in the settings."
+        )
+
+
 def answers(bootstrap: str, seconds: float = 2.0) -> bool:
     """Whether a Kafka broker answers there: it listens and describes its cluster."""
     try:
@@ -112,12 +121,7 @@ def _known(bootstrap: str, name: str) -> dict[str, Any]:
 
 @contextmanager
 def _admin(bootstrap: str, seconds: float = WAIT_SECONDS) -> Iterator[Any]:
-    # Looked for first: an admin client that finds nobody leaves its thread behind.
-    if not reachable(bootstrap):
-        raise EnvironmentProblem(
-            f"No Kafka broker listens at {bootstrap}: start one ('neardup broker') or mend "
-            "kafka.bootstrap_servers in the settings."
-        )
+    require_listener(bootstrap)  # an admin client that finds nobody leaves its thread behind
     from kafka import KafkaAdminClient
     from kafka.errors import KafkaError
 

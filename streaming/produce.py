@@ -12,6 +12,7 @@ import msgspec
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
+from neardup.infra.topics import require_listener
 from neardup.models.embed import open_embedder
 from neardup.models.images import decode
 from neardup.schemas.errors import BadEvent, EnvironmentProblem
@@ -28,6 +29,7 @@ class PinProducer:
     def __init__(self, bootstrap_servers: str, topic: str) -> None:
         self._topic = topic
         self._pending: deque[tuple[str, Any]] = deque()
+        require_listener(bootstrap_servers)  # a producer that finds nobody leaves sockets behind
         try:
             self._producer = KafkaProducer(
                 bootstrap_servers=bootstrap_servers, max_request_size=MAX_REQUEST_BYTES, linger_ms=5

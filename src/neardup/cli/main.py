@@ -15,6 +15,7 @@ COMMANDS = {
     "query": "Run SQL over the tables.",
     "plan": "Choose the index's bands, bits and probes: what they find and cost.",
     "verify": "Check that the tables are as they must always be.",
+    "quarantine": "Rejected events: list, show, send again after a fix.",
     "report": "Write an HTML page of the clusters, with thumbnails.",
     "evaluate": "Measure precision and recall on a folder with known truth.",
     "train": "Learn a hasher and a classifier from a folder of pictures.",
