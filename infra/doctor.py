@@ -13,6 +13,7 @@ from neardup.infra import topics
 from neardup.infra.jars import SETS, JarSet, locked
 from neardup.infra.java import find_java
 from neardup.infra.kafka import is_free
+from neardup.infra.kafka_security import servers_of
 from neardup.schemas.errors import EnvironmentProblem, NeardupError
 
 GIB = 1024**3
@@ -37,7 +38,7 @@ class Check:
 
 
 def examine(
-    lake: Path, bootstrap: str, topic: str, more: Iterable[Callable[[], Check]] = ()
+    lake: Path, kafka: topics.Kafka, topic: str, more: Iterable[Callable[[], Check]] = ()
 ) -> list[Check]:
     """Every check, in the order in which one would mend things.
 
@@ -47,7 +48,7 @@ def examine(
     checks += [jars_present(locked(name)) for name in SETS]
     checks += [memory(installed_memory()), disk(lake)]
     checks += [check() for check in more]
-    return [*checks, *ports(bootstrap), *broker(bootstrap, topic)]
+    return [*checks, *ports(kafka), *broker(kafka, topic)]
 
 
 def healthy(checks: Iterable[Check]) -> bool:
@@ -150,34 +151,42 @@ def disk(lake: Path) -> Check:
     )
 
 
-def ports(bootstrap: str) -> list[Check]:
+def ports(kafka: topics.Kafka) -> list[Check]:
     """Ports of this machine that the settings name: free for a broker, or held by one."""
     found = []
-    for server in bootstrap.split(","):
+    for server in servers_of(kafka).split(","):
         host, _, port = server.strip().rpartition(":")
         if host in LOOPBACK:
-            found.append(_port(server.strip(), int(port)))
+            found.append(_port(_only(kafka, server.strip()), int(port)))
     return found
 
 
-def _port(server: str, port: int) -> Check:
+def _only(kafka: topics.Kafka, server: str) -> topics.Kafka:
+    if isinstance(kafka, str):
+        return server
+    return kafka.model_copy(update={"bootstrap_servers": server})
+
+
+def _port(kafka: topics.Kafka, port: int) -> Check:
     if is_free(port):
         return Check("port", True, f"{port} is free: 'neardup broker --port {port}' can have it")
-    if topics.answers(server):
+    if topics.answers(kafka):
         return Check("port", True, f"{port} is held by a Kafka broker")
     mend = "stop what listens there, or choose another port in kafka.bootstrap_servers"
     return Check("port", False, f"{port} is held by something that is not Kafka", mend)
 
 
-def broker(bootstrap: str, topic: str) -> list[Check]:
+def broker(kafka: topics.Kafka, topic: str) -> list[Check]:
     """Warnings alone: a broker may be started after the doctor was here."""
     try:
-        exists = topics.topic_exists(bootstrap, topic)
+        exists = topics.topic_exists(kafka, topic)
     except NeardupError as problem:
-        return [Check("broker", False, f"none at {bootstrap}", str(problem), required=False)]
+        return [
+            Check("broker", False, f"none at {servers_of(kafka)}", str(problem), required=False)
+        ]
     mend = f"create it, or run 'neardup broker --topic {topic}'"
     found = f"{topic} {'is there' if exists else 'is not there'}"
     return [
-        Check("broker", True, f"answers at {bootstrap}", required=False),
+        Check("broker", True, f"answers at {servers_of(kafka)}", required=False),
         Check("topic", exists, found, mend, required=False),
     ]

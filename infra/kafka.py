@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,19 +39,34 @@ rootLogger.appenderRef.console.ref = console
 """
 
 
+@dataclass(frozen=True)
+class Listener:
+    """A further door of a broker, on a port of its own.
+
+    protocol: "SSL", "SASL_SSL" or "SASL_PLAINTEXT". properties: what it demands, as Kafka's
+    settings without the listener's prefix, such as ``ssl.client.auth``.
+    """
+
+    protocol: str
+    properties: dict[str, str]
+
+
 class Broker:
     """A broker whose topics live in ``directory`` and outlast it: start again and they are there.
 
     directory: made if need be; holds ``data/``, ``server.properties`` and ``broker.log``.
     port: where clients connect on 127.0.0.1; 0 takes a free one and keeps it across restarts of
         this object.
+    listeners: doors beside that one, which demand TLS or passwords; see ``bootstrap_of``.
     The process ends with its owner, whatever ends that one, and Ctrl-C in the owner's terminal does
     not reach it, so what still reads from it can finish first.
     """
 
-    def __init__(self, directory: Path, port: int = 0) -> None:
+    def __init__(self, directory: Path, port: int = 0, listeners: Sequence[Listener] = ()) -> None:
         self.directory = directory.resolve()
         self.port = port
+        self._listeners = {listener.protocol: listener for listener in listeners}
+        self._ports: dict[str, int] = {}
         self._java: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -59,6 +76,10 @@ class Broker:
         if self.port == 0:
             raise EnvironmentProblem("This broker has no port yet: start() it first.")
         return f"{HOST}:{self.port}"
+
+    def bootstrap_of(self, protocol: str) -> str:
+        """``host:port`` for clients of a further listener."""
+        return f"{HOST}:{self._ports[protocol]}"
 
     @property
     def log(self) -> Path:
@@ -75,6 +96,7 @@ class Broker:
         java, jars = find_java(), kafka_jars()
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port = self.port or free_port()
+        self._ports = self._ports or {protocol: free_port() for protocol in self._listeners}
         self._require_free_port()
         self._write_configuration()
         self._java = [str(java.executable), f"-Xmx{HEAP}", "-XX:+ExitOnOutOfMemoryError"]
@@ -137,6 +159,8 @@ class Broker:
     def _write_configuration(self) -> None:
         (self.directory / "log4j2.properties").write_text(LOGGING, "utf-8")
         properties = server_properties(self.port, free_port())
+        for protocol, listener in self._listeners.items():
+            properties = with_listener(properties, listener, self._ports[protocol])
         lines = (f"{name}={value}\n" for name, value in properties.items())
         (self.directory / "server.properties").write_text("".join(lines), "utf-8")
 
@@ -198,6 +222,22 @@ def server_properties(port: int, controller_port: int) -> dict[str, str | int]:
         "transaction.state.log.replication.factor": 1,
         "transaction.state.log.min.isr": 1,
         "group.initial.rebalance.delay.ms": 0,
+    }
+
+
+def with_listener(
+    properties: dict[str, str | int], listener: Listener, port: int
+) -> dict[str, str | int]:
+    """The properties of a broker that listens there too."""
+    protocol, door = listener.protocol, f"{listener.protocol}://{HOST}:{port}"
+    protocols = "listener.security.protocol.map"
+    prefix = f"listener.name.{protocol.lower()}."
+    return {
+        **properties,
+        "listeners": f"{properties['listeners']},{door}",
+        "advertised.listeners": f"{properties['advertised.listeners']},{door}",
+        protocols: f"{properties[protocols]},{protocol}:{protocol}",
+        **{prefix + name: value for name, value in listener.properties.items()},
     }
 
 

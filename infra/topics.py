@@ -1,4 +1,8 @@
-"""Topics: create, delete, and tell apart from another one of the same name."""
+"""Topics: create, delete, and tell apart from another one of the same name.
+
+A broker is named by its ``kafka`` settings, or by ``host:port[,host:port...]`` alone if it asks for
+neither TLS nor a password.
+"""
 
 import socket
 import time
@@ -7,14 +11,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from neardup.infra.kafka_security import client_options, servers_of
 from neardup.schemas.errors import EnvironmentProblem
+from neardup.schemas.settings import KafkaSettings
 
 WAIT_SECONDS = 30.0
 
+Kafka = KafkaSettings | str
 
-def reachable(bootstrap: str, seconds: float = 2.0) -> bool:
-    """Whether something listens at one of ``host:port[,host:port...]``."""
-    for server in bootstrap.split(","):
+
+def reachable(kafka: Kafka, seconds: float = 2.0) -> bool:
+    """Whether something listens at one of the addresses."""
+    for server in servers_of(kafka).split(","):
         host, _, port = server.strip().rpartition(":")
         try:
             with socket.create_connection((host.strip("[]"), int(port)), timeout=seconds):
@@ -24,25 +32,25 @@ def reachable(bootstrap: str, seconds: float = 2.0) -> bool:
     return False
 
 
-def require_listener(bootstrap: str) -> None:
-    """Raise EnvironmentProblem unless something listens at one of ``host:port[,host:port...]``."""
-    if not reachable(bootstrap):
+def require_listener(kafka: Kafka) -> None:
+    """Raise EnvironmentProblem unless something listens at one of the addresses."""
+    if not reachable(kafka):
         raise EnvironmentProblem(
-            f"No Kafka broker listens at {bootstrap}: start one ('neardup broker') or mend "
+            f"No Kafka broker listens at {servers_of(kafka)}: start one ('neardup broker') or mend "
             "kafka.bootstrap_servers in the settings."
         )
 
 
-def answers(bootstrap: str, seconds: float = 2.0) -> bool:
+def answers(kafka: Kafka, seconds: float = 2.0) -> bool:
     """Whether a Kafka broker answers there: it listens and describes its cluster."""
     try:
-        with _admin(bootstrap, seconds) as admin:
+        with _admin(kafka, seconds) as admin:
             return bool(admin.describe_cluster()["brokers"])
     except EnvironmentProblem:
         return False
 
 
-def create_topic(bootstrap: str, name: str, partitions: int, **configs: str | int) -> None:
+def create_topic(kafka: Kafka, name: str, partitions: int, **configs: str | int) -> None:
     """Make a topic unless it is there, and return once every partition has a leader.
 
     configs: the topic's settings with ``_`` for ``.``: ``retention_ms=3_600_000``.
@@ -56,23 +64,23 @@ def create_topic(bootstrap: str, name: str, partitions: int, **configs: str | in
         "replication_factor": -1,
         "configs": {key.replace("_", "."): str(value) for key, value in configs.items()},
     }
-    with _admin(bootstrap) as admin:
+    with _admin(kafka) as admin:
         with suppress(TopicAlreadyExistsError):
             admin.create_topics({name: wanted})
         admin.wait_for_topics([name], timeout_ms=WAIT_SECONDS * 1000)
         found = len(_describe(admin, name)["partitions"])
     if found != partitions:
         raise EnvironmentProblem(
-            f"Topic {name!r} at {bootstrap} has {found} partitions, not {partitions}: ask for "
-            f"{found}, choose another topic, or delete this one."
+            f"Topic {name!r} at {servers_of(kafka)} has {found} partitions, not {partitions}: "
+            f"ask for {found}, choose another topic, or delete this one."
         )
 
 
-def delete_topic(bootstrap: str, name: str) -> None:
+def delete_topic(kafka: Kafka, name: str) -> None:
     """Delete a topic and return once the broker knows it no more; nothing if there is none."""
     from kafka.errors import UnknownTopicOrPartitionError
 
-    with _admin(bootstrap) as admin:
+    with _admin(kafka) as admin:
         try:
             admin.delete_topics([name])
         except UnknownTopicOrPartitionError:
@@ -81,61 +89,80 @@ def delete_topic(bootstrap: str, name: str) -> None:
         while _describe(admin, name)["error_code"] == 0:
             if time.monotonic() > deadline:
                 raise EnvironmentProblem(
-                    f"Topic {name!r} at {bootstrap} is still there {WAIT_SECONDS:.0f} s after its "
-                    "deletion: look into the broker's log."
+                    f"Topic {name!r} at {servers_of(kafka)} is still there {WAIT_SECONDS:.0f} s "
+                    "after its deletion: look into the broker's log."
                 )
             time.sleep(0.05)
 
 
-def topic_exists(bootstrap: str, name: str) -> bool:
+def topic_exists(kafka: Kafka, name: str) -> bool:
     """Raises EnvironmentProblem if no broker answers."""
-    with _admin(bootstrap) as admin:
+    with _admin(kafka) as admin:
         return bool(_describe(admin, name)["error_code"] == 0)
 
 
-def topic_id(bootstrap: str, name: str) -> str:
+def topic_id(kafka: Kafka, name: str) -> str:
     """The id that the broker gave the topic: a UUID, another one if the topic is made anew.
 
     Raises EnvironmentProblem if the broker does not answer or has no such topic.
     """
-    return str(uuid.UUID(str(_known(bootstrap, name)["topic_id"])))
+    return str(uuid.UUID(str(_known(kafka, name)["topic_id"])))
 
 
-def partitions(bootstrap: str, name: str) -> list[int]:
+def partitions(kafka: Kafka, name: str) -> list[int]:
     """The numbers of a topic's partitions. Raises EnvironmentProblem as ``topic_id`` does."""
-    return sorted(
-        partition["partition_index"] for partition in _known(bootstrap, name)["partitions"]
-    )
+    return sorted(partition["partition_index"] for partition in _known(kafka, name)["partitions"])
 
 
-def _known(bootstrap: str, name: str) -> dict[str, Any]:
-    with _admin(bootstrap) as admin:
-        described = _describe(admin, name)
+def offset_ranges(kafka: Kafka, name: str, seconds: float = 5.0) -> dict[int, tuple[int, int]]:
+    """Partition -> (first offset that is there, one past the last). Raises EnvironmentProblem."""
+    from kafka import TopicPartition
+    from kafka.admin import OffsetSpec
+
+    with _admin(kafka, seconds) as admin:
+        described = _described(admin, kafka, name)
+        numbers = [partition["partition_index"] for partition in described["partitions"]]
+        ends = []
+        for spec in (OffsetSpec.EARLIEST, OffsetSpec.LATEST):
+            wanted = {TopicPartition(name, number): spec for number in numbers}
+            found = admin.list_partition_offsets(wanted)
+            ends.append({partition.partition: at.offset for partition, at in found.items()})
+    return {number: (ends[0][number], ends[1][number]) for number in numbers}
+
+
+def _known(kafka: Kafka, name: str) -> dict[str, Any]:
+    with _admin(kafka) as admin:
+        return _described(admin, kafka, name)
+
+
+def _described(admin: Any, kafka: Kafka, name: str) -> dict[str, Any]:
+    described = _describe(admin, name)
     if described["error_code"] != 0:
         raise EnvironmentProblem(
-            f"There is no topic {name!r} at {bootstrap}: create it, or mend kafka.topic in the "
-            "settings."
+            f"There is no topic {name!r} at {servers_of(kafka)}: create it, or mend kafka.topic in "
+            "the settings."
         )
     return described
 
 
 @contextmanager
-def _admin(bootstrap: str, seconds: float = WAIT_SECONDS) -> Iterator[Any]:
-    require_listener(bootstrap)  # an admin client that finds nobody leaves its thread behind
+def _admin(kafka: Kafka, seconds: float = WAIT_SECONDS) -> Iterator[Any]:
+    require_listener(kafka)  # an admin client that finds nobody leaves its thread behind
     from kafka import KafkaAdminClient
     from kafka.errors import KafkaError
 
     milliseconds = int(seconds * 1000)
     try:
         with KafkaAdminClient(
-            bootstrap_servers=bootstrap,
+            **client_options(kafka),
             bootstrap_timeout_ms=milliseconds,
             request_timeout_ms=milliseconds,
         ) as admin:
             yield admin
     except (KafkaError, OSError) as error:
         raise EnvironmentProblem(
-            f"The Kafka broker at {bootstrap} did not do as asked ({error}): look into its log."
+            f"The Kafka broker at {servers_of(kafka)} did not do as asked ({error}): look into its "
+            "log, and compare its listener with the settings in [kafka]."
         ) from error
 
 

@@ -4,19 +4,35 @@
 relative to the folder of that file, so a configuration can be moved together with its lake.
 """
 
+import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from neardup.schemas.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 MIB = 1024 * 1024
 
 QUERY_VIEWS = ("mirror", "turns")
 """As what a new picture may be searched for beside upright: mirror image, quarter turns."""
+
+
+_SECRET_NAMES = re.compile("password|secret|token|credential|jaas|keystore.key|access.?key", re.I)
+"""Names whose values are not printed, as those in ``spark.options``."""
 
 
 class Section(BaseModel):
@@ -29,9 +45,46 @@ class LakeSettings(Section):
     path: Path = Field(Path("lake"), description="Folder that holds the Delta tables.")
 
 
+SECRETS = ("sasl_password", "ssl_key_password")
+"""Settings of `kafka` that must not stand in a file beside others."""
+
+
 class KafkaSettings(Section):
     bootstrap_servers: str = Field("127.0.0.1:9092", description="host:port[,host:port...]")
     topic: str = Field("pins", min_length=1, description="Topic of pin events.")
+    changes_topic: str = Field(
+        "", description="Topic that changes of clusters are sent to; empty: none are sent."
+    )
+
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"] = "SCRAM-SHA-512"
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = Field(
+        None, description="Only from NEARDUP_KAFKA__SASL_PASSWORD, never in the file."
+    )
+    sasl_password_file: Path | None = Field(None, description="A file that holds it alone.")
+    ssl_cafile: Path | None = Field(None, description="Who may sign brokers' certificates; PEM.")
+    ssl_certfile: Path | None = Field(None, description="Certificate for mutual TLS; PEM.")
+    ssl_keyfile: Path | None = Field(None, description="Its private key; PEM.")
+    ssl_key_password: SecretStr | None = Field(
+        None, description="Only from NEARDUP_KAFKA__SSL_KEY_PASSWORD, never in the file."
+    )
+    ssl_key_password_file: Path | None = Field(None, description="A file that holds it alone.")
+
+    @model_validator(mode="after")
+    def _whole_credentials(self) -> Self:
+        for name in SECRETS:
+            if getattr(self, name) is not None and getattr(self, f"{name}_file") is not None:
+                raise ValueError(f"{name} and {name}_file are both set; set one of them")
+        password = self.sasl_password or self.sasl_password_file
+        if self.security_protocol.startswith("SASL") and not (self.sasl_username and password):
+            raise ValueError(
+                f"{self.security_protocol} needs sasl_username and a password "
+                "(sasl_password_file, or NEARDUP_KAFKA__SASL_PASSWORD)"
+            )
+        if (self.ssl_certfile is None) != (self.ssl_keyfile is None):
+            raise ValueError("ssl_certfile and ssl_keyfile are needed together")
+        return self
 
     @field_validator("bootstrap_servers")
     @classmethod
@@ -81,6 +134,20 @@ class StreamSettings(Section):
     cache_bytes: Annotated[int, Field(ge=MIB)] = Field(
         4096 * MIB, description="Disk that decoded segments may take on each host."
     )
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        0, description="Where /metrics and /healthz are served; 0: nowhere."
+    )
+    metrics_host: str = Field("127.0.0.1", description="The address that they are served at.")
+    max_lag_events: Annotated[int, Field(ge=0)] = Field(
+        100_000, description="/healthz fails when more events than these wait in the topic."
+    )
+    max_batch_seconds: Annotated[float, Field(gt=0)] = Field(
+        60.0, description="... when a batch takes longer, or events wait so long without one."
+    )
+    max_start_seconds: Annotated[float, Field(gt=0)] = Field(
+        900.0, description="... or when the first batch comes later than this after the start."
+    )
+    log_json: bool = Field(False, description="One JSON object a line instead of text.")
 
     @field_validator("query_views")
     @classmethod
@@ -95,7 +162,9 @@ class SparkSettings(Section):
     master: str = "local[*]"
     driver_memory: str = "1g"
     options: dict[str, str] = Field(
-        default_factory=dict, description="Further spark.* settings, passed on as they are."
+        default_factory=dict,
+        description="Further spark.* settings, passed on as they are.",
+        repr=False,
     )
 
 
@@ -146,13 +215,20 @@ class Settings(BaseSettings):
         return self.stream.checkpoint or self.lake.path / "_checkpoints" / "stream"
 
     def describe(self) -> str:
-        """The resolved values, one ``section.name = value`` a line."""
+        """The resolved values, one ``section.name = value`` a line; no secrets."""
         sections = self.model_dump(mode="json")
         return "\n".join(
-            f"{section}.{name} = {value}"
+            f"{section}.{name} = {_without_secrets(value)}"
             for section, values in sections.items()
             for name, value in values.items()
         )
+
+
+def _without_secrets(value: Any) -> Any:
+    """A dict without the values of what sounds like a secret; pydantic has hidden its own."""
+    if not isinstance(value, dict):
+        return value
+    return {key: "**********" if _SECRET_NAMES.search(key) else value[key] for key in value}
 
 
 def load_settings(path: Path | None = None, **overrides: dict[str, Any]) -> Settings:
@@ -161,6 +237,7 @@ def load_settings(path: Path | None = None, **overrides: dict[str, Any]) -> Sett
     Raises SettingsError with one sentence per wrong setting.
     """
     values = _read_toml(path) if path else {}
+    _refuse_secrets(values, path)
     for section, changes in overrides.items():
         values[section] = {**values.get(section, {}), **changes}
     try:
@@ -168,6 +245,17 @@ def load_settings(path: Path | None = None, **overrides: dict[str, Any]) -> Sett
     except ValidationError as error:
         raise SettingsError(_sentences(error, path)) from None
     return _with_absolute_paths(settings, path.resolve().parent if path else Path.cwd())
+
+
+def _refuse_secrets(values: dict[str, Any], path: Path | None) -> None:
+    kafka = values.get("kafka")
+    for name in SECRETS:
+        if isinstance(kafka, dict) and name in kafka:
+            raise SettingsError(
+                f"{path} holds kafka.{name}: a secret does not belong beside other settings. Set "
+                f"the variable NEARDUP_KAFKA__{name.upper()}, or write it into a file of its own "
+                f"and name that in kafka.{name}_file. Change the secret if others read {path}."
+            )
 
 
 def _with_absolute_paths(settings: Settings, base: Path) -> Settings:
@@ -197,10 +285,18 @@ def _sentences(error: ValidationError, path: Path | None) -> str:
             lines.append(f"  {where}: there is no such setting; remove it or mend its name.")
         else:
             lines.append(
-                f"  {where} = {problem['input']!r}: {problem['msg']}. "
+                f"  {where}{_input(problem)}: {problem['msg']}. "
                 f"Mend it in the file or set {variable}."
             )
     return "\n".join(lines)
+
+
+def _input(problem: "ErrorDetails") -> str:
+    """The value that was wrong; not of a whole section, which may hold secrets, nor of a secret."""
+    value, name = problem["input"], str(problem["loc"][-1]) if problem["loc"] else ""
+    if isinstance(value, dict | BaseModel) or _SECRET_NAMES.search(name):
+        return ""
+    return f" = {value!r}"
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

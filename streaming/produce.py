@@ -12,32 +12,36 @@ import msgspec
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
+from neardup.infra.kafka_security import client_options, servers_of
 from neardup.infra.topics import require_listener
 from neardup.models.embed import open_embedder
 from neardup.models.images import decode
 from neardup.schemas.errors import BadEvent, EnvironmentProblem
 from neardup.schemas.events import PinEvent, encode_embedding, encode_event
-from neardup.schemas.settings import ModelSettings
+from neardup.schemas.settings import KafkaSettings, ModelSettings
 
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 SEND_SECONDS = 60.0
 
 
 class PinProducer:
-    """A kafka-python producer for pin events; leaving the ``with`` block checks every future."""
+    """A kafka-python producer for pin events; leaving the ``with`` block checks every future.
 
-    def __init__(self, bootstrap_servers: str, topic: str) -> None:
+    ``kafka``: the settings, or ``host:port`` of a broker that asks for neither TLS nor a password.
+    """
+
+    def __init__(self, kafka: KafkaSettings | str, topic: str) -> None:
         self._topic = topic
         self._pending: deque[tuple[str, Any]] = deque()
-        require_listener(bootstrap_servers)  # a producer that finds nobody leaves sockets behind
+        require_listener(kafka)  # a producer that finds nobody leaves sockets behind
         try:
             self._producer = KafkaProducer(
-                bootstrap_servers=bootstrap_servers, max_request_size=MAX_REQUEST_BYTES, linger_ms=5
+                **client_options(kafka), max_request_size=MAX_REQUEST_BYTES, linger_ms=5
             )
         except KafkaError as error:
             raise EnvironmentProblem(
-                f"No Kafka broker answers at {bootstrap_servers} ({error}): start one with "
-                "`neardup broker`, or mend kafka.bootstrap_servers."
+                f"No Kafka broker answers at {servers_of(kafka)} as the settings in [kafka] say "
+                f"({error}): start one with `neardup broker`, or mend them."
             ) from error
 
     def send(self, event: PinEvent) -> None:

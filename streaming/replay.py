@@ -13,6 +13,6 @@ def send_again(kafka: KafkaSettings, rows: Iterable[dict[str, Any]]) -> None:
     Raises EnvironmentProblem if the broker does not answer or refuses one; those before it are
     sent, and harmless if they are sent once more.
     """
-    with PinProducer(kafka.bootstrap_servers, kafka.topic) as producer:
+    with PinProducer(kafka, kafka.topic) as producer:
         for row in rows:
             producer.send_raw(row["key"], row["value"])

@@ -23,9 +23,7 @@ def command(config: Path | None) -> None:
 
     settings = load_settings(config)
     kafka = settings.kafka
-    checks = examine(
-        settings.lake.path, kafka.bootstrap_servers, kafka.topic, _model_checks(settings.models)
-    )
+    checks = examine(settings.lake.path, kafka, kafka.topic, _model_checks(settings.models))
     for check in checks:
         click.echo(_line(check))
     if not healthy(checks):

@@ -53,7 +53,7 @@ def command(
     if jsonl is not None:
         events = jsonl_events(jsonl)
     sent = 0
-    with PinProducer(settings.kafka.bootstrap_servers, settings.kafka.topic) as producer:
+    with PinProducer(settings.kafka, settings.kafka.topic) as producer:
         for event in tqdm(paced(events, rate), unit=" events", disable=not sys.stderr.isatty()):
             producer.send(event)
             sent += 1
