@@ -103,13 +103,17 @@ class MobileNetEmbedder:
     def embed(self, images: Sequence[Image.Image]) -> Embeddings:
         vectors = np.empty((len(images), self.dim), np.float32)
         for row, image in enumerate(images):
-            pixels = squash(image, 224)[None]
-            with self._lock:
-                self._network.set_tensor(self._input, pixels)
-                self._network.invoke()
-                quantised = self._network.get_tensor(self._output).ravel()
-            vectors[row] = quantised.astype(np.float32) * self._scale
+            vectors[row] = self.vector(squash(image, 224))
         return vectors
+
+    def vector(self, pixels: npt.NDArray[np.uint8]) -> Embeddings:
+        """The vector float32 [dim] of pixels uint8 [224, 224, 3]."""
+        with self._lock:
+            self._network.set_tensor(self._input, pixels[None])
+            self._network.invoke()
+            quantised = self._network.get_tensor(self._output).ravel()
+        vector: Embeddings = quantised.astype(np.float32) * self._scale
+        return vector
 
 
 class KerasEmbedder:

@@ -50,7 +50,10 @@ class FeedForward:
 
 
 class FeedForwardScorer:
-    """Scores pairs in batches of one size, padded, by one tf.function. Loads TensorFlow."""
+    """Scores pairs in batches of one size, padded, by one tf.function. Loads TensorFlow.
+
+    ``graph`` takes ``batch`` rows of ``inputs``.
+    """
 
     def __init__(self, net: FeedForward, batch: int = BATCH) -> None:
         tf = tensorflow()
@@ -63,13 +66,18 @@ class FeedForwardScorer:
 
         self.graph: Any = score
 
+    @staticmethod
+    def inputs(left: Signatures, right: Signatures) -> Signatures:
+        """XOR bits uint8 [n, 1024] of signatures uint8 [n, 128]."""
+        return np.unpackbits(left ^ right, axis=1)
+
     def log_odds(self, left: Signatures, right: Signatures) -> Floats:
         """Log-odds float32 [n] of pairs of signatures uint8 [n, 128]."""
         scores = np.empty(len(left), np.float32)
         padded = np.zeros((self.batch, 8 * left.shape[1]), np.uint8)
         for start in range(0, len(left), self.batch):
             rows = slice(start, start + self.batch)
-            bits = np.unpackbits(left[rows] ^ right[rows], axis=1)
+            bits = self.inputs(left[rows], right[rows])
             padded[: len(bits)] = bits
             scores[rows] = self.graph(padded).numpy()[: len(bits)]
         return scores

@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from neardup.models.classifier import BITS, Classifier, Scores, Signatures, pair_bits
 
@@ -13,30 +14,34 @@ class TensorFlowScorer:
 
     Gives the very bits of ``log_odds_numpy`` (see ``models/classifier.py``), so the size of a
     batch cannot be seen in a score. Identical signatures need no net; ``scored`` counts the pairs
-    that did. Loads TensorFlow, on one thread, when it is made.
+    that did. ``graph`` takes ``batch`` rows of ``inputs``. Loads TensorFlow, on one thread.
     """
 
     def __init__(self, classifier: Classifier, batch: int = 1024) -> None:
         self.classifier = classifier
         self.batch = batch
         self.scored = 0
-        self._graph = _graph(tensorflow(), classifier, batch)
+        self.graph = _graph(tensorflow(), classifier, batch)
 
     def log_odds(self, left: Signatures, right: Signatures) -> Scores:
         """Log-odds float32 [n] of pairs of signatures uint8 [n, 128]."""
         scores = np.empty(len(left), np.float32)
-        pairs = pair_bits(left, right)
-        identical = ~pairs[:, : BITS // 8].any(axis=1)
+        identical = (left == right).all(axis=1)
         scores[identical] = self._identical
         rest = np.flatnonzero(~identical)
         self.scored += len(rest)
         padded = np.zeros((self.batch, 2 * BITS), np.uint8)
         for start in range(0, len(rest), self.batch):
             rows = rest[start : start + self.batch]
-            # Unpacked here, and not by shifts in the graph, a pair takes half the time.
-            padded[: len(rows)] = np.unpackbits(pairs[rows], axis=1)
-            scores[rows] = self._graph(padded).numpy()[: len(rows)]
+            padded[: len(rows)] = self.inputs(left[rows], right[rows])
+            scores[rows] = self.graph(padded).numpy()[: len(rows)]
         return scores
+
+    @staticmethod
+    def inputs(left: Signatures, right: Signatures) -> npt.NDArray[np.uint8]:
+        """XOR and AND bits uint8 [n, 2048]: unpacked here, not by shifts in the graph, a pair takes
+        half the time."""
+        return np.unpackbits(pair_bits(left, right), axis=1)
 
     @property
     def _identical(self) -> np.float32:

@@ -1,0 +1,89 @@
+"""The pictures that `neardup bench classifier` judges on, as signatures; embeddings are kept.
+
+`labelled/`: 1,881 pictures in groups, never trained on. `photos/` and `objects/`: the kinds that
+the bundled classifier was trained on; every eighth picture of them, by its name, is held out of
+all learning, and edited copies of those give the truth.
+"""
+
+import hashlib
+import os
+import zlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from neardup.batch.pictures import Embedded, Recipe, embed_folders, pictures_of
+from neardup.batch.train import HELD_OUT
+from neardup.benchmarks.index_data import Crowds, cache_folder, data_folder
+from neardup.models import edits
+from neardup.models.hasher import Hasher
+from neardup.models.training import Labelled, doubtful_pairs
+
+COPIES = 6
+KINDS = ("photos", "objects")
+_NOBODY = np.empty(0, np.int64)
+
+
+class Pictures:
+    """Signed pictures with their truth. Raises EnvironmentProblem where the data is missing."""
+
+    def __init__(self, hasher: Hasher, seed: int) -> None:
+        self.hasher, self._seed = hasher, seed
+        vectors, groups = Crowds(hasher, seed).labelled()
+        self.labelled_vectors: npt.NDArray[np.float32] = vectors
+        self.labelled = Labelled(hasher.sign(vectors), groups, np.zeros_like(groups), _NOBODY)
+
+    def held_out(self, kind: str) -> Labelled:
+        """Held-out pictures of a kind and COPIES edited copies of each."""
+        return self._signed(self._part(kind, 0))
+
+    def learned(self, kind: str) -> Labelled:
+        """As many pictures of a kind that are not held out, to train a peer with."""
+        return self._signed(self._part(kind, 1))
+
+    def _signed(self, embedded: Embedded) -> Labelled:
+        pictures = self.hasher.sign(embedded.originals)
+        made = np.array([name.count("+") + 1 for name in embedded.edits])
+        return Labelled(
+            signatures=np.concatenate([pictures, self.hasher.sign(embedded.edited)]),
+            source=np.concatenate([np.arange(len(pictures)), embedded.source]),
+            edits=np.concatenate([np.zeros(len(pictures), np.int64), made]),
+            doubtful=doubtful_pairs(embedded.originals, pictures),
+        )
+
+    def _part(self, kind: str, part: int) -> Embedded:
+        """The pictures whose name's CRC leaves this rest; the catalogue of edits is in the key."""
+        catalogue = hashlib.sha256(Path(edits.__file__).read_bytes()).hexdigest()[:8]
+        name = f"{kind}-{part}-{self.hasher.embedder}-{catalogue}-{self._seed}.npz"
+        path = cache_folder() / name.replace(":", "-")
+        if not path.exists():
+            self._embed(kind, part, path)
+        with np.load(path) as kept:
+            columns = {column: kept[column] for column in kept.files}
+        for column in ("names", "edits"):
+            columns[column] = columns[column].tolist()
+        return Embedded(**columns)
+
+    def _embed(self, kind: str, part: int, path: Path) -> None:
+        folder = folder_of(kind)
+        names = [file.name for file in pictures_of(folder)]
+        others = {name for name in names if zlib.crc32(name.encode()) % HELD_OUT != part}
+        recipe = Recipe(self.hasher.embedder, None, COPIES, self._seed)
+        embedded = embed_folders(
+            [folder], recipe, processes=os.cpu_count() or 1, without=others | shown()
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(f".{os.getpid()}.npz")
+        np.savez(unfinished, **vars(embedded))
+        unfinished.rename(path)
+
+
+def folder_of(kind: str) -> Path:
+    """Where the pictures of a kind lie."""
+    return data_folder() / {"photos": "photos/images", "objects": "objects"}[kind]
+
+
+def shown() -> set[str]:
+    """Names of the demo's photos: no training saw them, and they are not counted here."""
+    return set((Path(edits.__file__).parent / "data" / "heldout_photos.txt").read_text().split())
