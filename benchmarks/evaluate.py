@@ -108,5 +108,6 @@ def _work(reports: list[BatchReport]) -> dict[str, Any]:
         "quarantined": sum(report.quarantined for report in reports),
         "candidates_per_image": scored / max(events, 1),
         "pairs_scored": scored,
+        "links": sum(report.links for report in reports),
         "seconds": dict(seconds),
     }
