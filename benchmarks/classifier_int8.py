@@ -52,7 +52,7 @@ def rows(net: FeedForward, pictures: Pictures, quick: bool, seed: int) -> list[F
         for score in scores
     ]
     row = compared(
-        "net of 10.5M parameters with weights of 8 bits (LiteRT)",
+        "net of 9.8M parameters with weights of 8 bits (LiteRT)",
         "pairs/s",
         [len(pairs[0]) / s for s in ours],
         "float32 in TensorFlow",

@@ -54,7 +54,7 @@ def beside_matmul(net: FeedForward, pairs: tuple[Signatures, Signatures], repeat
     )
     done = net.operations * len(pairs[0])
     row = compared(
-        "net of 10.5M parameters, one process, one thread",
+        "net of 9.8M parameters, one process, one thread",
         "GFLOP/s",
         [done / s / 1e9 for s in ours],
         f"TensorFlow's {CUBE}-cube matmul",
@@ -161,7 +161,7 @@ def beside_predict(
             shipped,
             4.0,
         ),
-        ("the net of 10.5M parameters", large, None),
+        ("the net of 9.8M parameters", large, None),
     ):
         inputs = scorer.inputs(left, right)
         model = keras_model(scorer.graph, inputs.shape[1], scorer.batch)

@@ -23,6 +23,7 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 BENCHMARKS = {
     "smoke": "The stages of a micro-batch, and the pieces below them.",
     "index": "Recall, speed, size and growth of the index, beside the best libraries.",
+    "classifier": "How good the classifier is beside its floors, and what scoring costs.",
     "clusters": "Components, the k-cut and the fold, beside libraries and the exact optimum.",
     "views": "Searching for mirrored and turned views of a picture: what it finds and costs.",
 }

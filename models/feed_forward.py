@@ -17,8 +17,8 @@ import numpy.typing as npt
 from neardup.models.scorer import tensorflow
 from neardup.models.training import Labelled, Pairs
 
-REFERENCE = (1024, 2048, 2048, 2048, 1)
-"""Inputs, hidden units, output: 10.5M parameters."""
+REFERENCE = (1024, 2458, 2458, 512, 1)
+"""Inputs, hidden units, output: 9.8M parameters."""
 
 BATCH = 1024
 

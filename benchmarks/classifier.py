@@ -1,0 +1,35 @@
+"""`neardup bench classifier`: how good, how fast, and what the stream makes of it.
+
+Quality comes first, then what it costs. Needs the data that `classifier_data` names; embeddings are
+made once and kept.
+"""
+
+from collections.abc import Iterator
+
+from tqdm import tqdm
+
+from neardup.benchmarks import (
+    classifier_crowd,
+    classifier_images,
+    classifier_int8,
+    classifier_speed,
+    classifier_stream,
+)
+from neardup.benchmarks.classifier_data import Pictures
+from neardup.benchmarks.figures import Figure
+from neardup.models.hasher import Hasher
+
+
+def run(quick: bool, seed: int) -> list[Figure]:
+    """The figures. Raises EnvironmentProblem if the data is missing."""
+    pictures = Pictures(Hasher.load(), seed)
+    return list(tqdm(_measured(pictures, quick, seed), desc="figures", unit=""))
+
+
+def _measured(pictures: Pictures, quick: bool, seed: int) -> Iterator[Figure]:
+    yield from classifier_crowd.rows(pictures, quick)
+    yield from classifier_stream.rows(quick, seed)
+    net = classifier_int8.reference_net(pictures, quick, seed)
+    yield from classifier_int8.rows(net, pictures, quick, seed)
+    yield from classifier_speed.rows(net, quick, seed)
+    yield from classifier_images.rows(quick, seed)
