@@ -14,6 +14,7 @@ COMMANDS = {
     "show": "The pins of a cluster.",
     "query": "Run SQL over the tables.",
     "plan": "Choose the index's bands, bits and probes: what they find and cost.",
+    "status": "How the lake stands, and how far the stream is behind.",
     "verify": "Check that the tables are as they must always be.",
     "quarantine": "Rejected events: list, show, send again after a fix.",
     "report": "Write an HTML page of the clusters, with thumbnails.",

@@ -1,0 +1,193 @@
+"""How a lake stands, in figures: for `neardup status`, and for the metrics of a running stream.
+
+What grows with the lake is read once and then batch by batch; the sizes of all clusters take as
+long as they take, and so are asked for less often the longer that was (``SHARE`` of the time).
+"""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from neardup.index.policy import live_segments
+from neardup.index.segment import SegmentName
+from neardup.schemas.lake import Lake
+
+QUANTILES = (0.5, 0.9, 0.99, 0.999, 1.0)
+SHARE = 0.02
+LEAST_SECONDS = 60.0
+"""Between two counts of all clusters: so much, and as long as the last one took over ``SHARE``."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Live pins and clusters of the current generation, and pins of a cluster by quantile."""
+
+    pins: int = 0
+    clusters: int = 0
+    quantiles: dict[float, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A lake at a moment. ``positions``: the last decided offset of each (topic id, partition).
+
+    ``memtable``: pins after the last segment. ``merged``: clusters that went into another one.
+    ``cached``: live segments that this host has decoded, and the bytes of all that it has.
+    """
+
+    events: int
+    batch_seq: int
+    last_batch_at: datetime | None
+    positions: dict[tuple[str, int], int]
+    quarantine: dict[str, int]
+    generation: int | None
+    published_at: datetime | None
+    prepared: int | None
+    sizes: Sizes
+    segments: int
+    memtable: int
+    merged: int
+    cached: int
+    cache_bytes: int
+
+    def decided(self, topic_id: str) -> dict[int, int]:
+        """Of one topic: partition -> last decided offset."""
+        return {
+            partition: offset
+            for (topic, partition), offset in self.positions.items()
+            if topic == topic_id
+        }
+
+
+class Overview:
+    """Figures of one lake, again and again. For one thread at a time."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._batch_seq = -1
+        self._events = 0
+        self._ordinals = 0
+        self._positions: Counter[tuple[str, int]] = Counter()
+        self._sizes = Sizes()
+        self._sizes_due = 0.0
+
+    def figures(self) -> Figures:
+        """As the tables are now."""
+        self._read_log()
+        self._count_sizes()
+        segment_ids = self._segment_ids()
+        cached, cache_bytes = self._cache(segment_ids)
+        end = SegmentName.of(segment_ids[-1]).end if segment_ids else 0
+        return Figures(
+            events=self._events,
+            batch_seq=self._batch_seq,
+            last_batch_at=_last_append(self._lake),
+            positions={**self._positions, **self._quarantined_positions()},
+            quarantine=self._quarantine(),
+            sizes=self._sizes,
+            segments=len(segment_ids),
+            memtable=self._ordinals - end,
+            merged=self._merged(),
+            cached=cached,
+            cache_bytes=cache_bytes,
+            **self._generations(),
+        )
+
+    def _read_log(self) -> None:
+        """The batches since the last time; files of older ones are not opened."""
+        columns = ["topic_id", "partition", "offset", "kind", "ordinal", "batch_seq"]
+        rows = self._lake.read("pins", columns, ds.field("batch_seq") > self._batch_seq)
+        if not len(rows):
+            return
+        self._batch_seq = pc.max(rows["batch_seq"]).as_py()
+        newest = pc.max(rows["ordinal"]).as_py()
+        self._ordinals = self._ordinals if newest is None else newest + 1
+        events = rows.filter(pc.field("kind") != "override")
+        self._events += len(events)
+        last = events.group_by(["topic_id", "partition"]).aggregate([("offset", "max")])
+        for row in last.to_pylist():
+            self._positions[row["topic_id"], row["partition"]] = row["offset_max"]
+
+    def _quarantined_positions(self) -> dict[tuple[str, int], int]:
+        """Of partitions whose last events were all rejected."""
+        rows = self._lake.rows(
+            """SELECT topic_id, partition, max("offset") AS last FROM quarantine
+            GROUP BY topic_id, partition"""
+        )
+        positions = {(row["topic_id"], row["partition"]): row["last"] for row in rows}
+        return {key: last for key, last in positions.items() if last > self._positions.get(key, -1)}
+
+    def _quarantine(self) -> dict[str, int]:
+        rows = self._lake.rows("SELECT reason, count(*) AS events FROM quarantine GROUP BY reason")
+        return {row["reason"]: row["events"] for row in rows}
+
+    def _count_sizes(self) -> None:
+        begin = time.monotonic()
+        if begin < self._sizes_due:
+            return
+        (row,) = self._lake.rows(
+            f"""SELECT coalesce(sum(pins), 0)::BIGINT AS pins, count(*) AS clusters,
+                   quantile_disc(pins, {list(QUANTILES)}) AS quantiles
+            FROM cluster_sizes"""
+        )
+        quantiles = dict(zip(QUANTILES, row["quantiles"] or (), strict=False))
+        self._sizes = Sizes(row["pins"], row["clusters"], quantiles)
+        took = time.monotonic() - begin
+        self._sizes_due = begin + max(LEAST_SECONDS, took / SHARE)
+
+    def _generations(self) -> dict[str, Any]:
+        rows = self._lake.read("generations").sort_by("sequence").to_pylist()
+        published = [row for row in rows if row["status"] == "published"]
+        newest = {row["generation"]: row["status"] for row in rows}
+        waiting = [number for number, status in newest.items() if status == "prepared"]
+        return {
+            "generation": published[-1]["generation"] if published else None,
+            "published_at": published[-1]["written_at"] if published else None,
+            "prepared": max(waiting, default=None),
+        }
+
+    def _segment_ids(self) -> list[str]:
+        (plan,) = self._lake.rows("SELECT max_by(version, sequence) AS version FROM plans")
+        rows = self._lake.rows("SELECT DISTINCT segment_id FROM segments")
+        return live_segments((row["segment_id"] for row in rows), plan["version"] or "")
+
+    def _merged(self) -> int:
+        (row,) = self._lake.rows(
+            """SELECT count(*) AS clusters FROM cluster_history
+            WHERE successor <> cluster_id AND share >= 1"""
+        )
+        return int(row["clusters"])
+
+    def _cache(self, segment_ids: list[str]) -> tuple[int, int]:
+        files = [path for path in self._lake.cache_directory().glob("*/*") if path.is_file()]
+        folders = {path.parent.name for path in files}
+        return sum(name in folders for name in segment_ids), sum(_size(path) for path in files)
+
+
+def _size(path: Any) -> int:
+    try:
+        return int(path.stat().st_size)
+    except FileNotFoundError:  # evicted just now
+        return 0
+
+
+def _last_append(lake: Lake) -> datetime | None:
+    """When `pins` got its newest rows, by Delta's log; None if that is not in it any more."""
+    for commit in lake.table("pins").history(limit=50):
+        if commit.get("operation") == "WRITE":
+            return datetime.fromtimestamp(commit["timestamp"] / 1000, UTC)
+    return None
+
+
+def lag(ranges: dict[int, tuple[int, int]], decided: dict[int, int]) -> dict[int, int]:
+    """Partition -> events that wait, from Kafka's (first offset, one past the last) and what is
+    decided. Offsets that are no events (of transactions, of compaction) count too."""
+    return {
+        partition: max(0, end - max(begin, decided.get(partition, -1) + 1))
+        for partition, (begin, end) in ranges.items()
+    }
