@@ -82,6 +82,14 @@ def test_one_event(lake: Lake) -> None:
         raise run(lake, "show", "0", "99").exception or AssertionError
 
 
+def test_a_terminal_is_not_told_what_to_do(lake: Lake) -> None:
+    evil = rejected(9, b"\x1b]0;mine\x07", b"\x1b[2J", "not_json") | {"detail": "\x1b[2J"}
+    lake.append_rows("quarantine", [evil])
+    for words in (["list", "--limit", "9"], ["show", "0", "9"]):
+        said = run(lake, *words).output
+        assert "\x1b" not in said and r"\x1b[2J" in said
+
+
 def test_a_reason_that_is_none(lake: Lake) -> None:
     assert lake.path.exists()
     with pytest.raises(LakeError, match="There is no reason 'too_pretty'"):

@@ -25,6 +25,11 @@ def log_to_stderr(level: int = logging.INFO, as_json: bool = False) -> None:
     logging.getLogger("neardup").setLevel(level)
 
 
+def printable(text: str) -> str:
+    """What someone else wrote, for a terminal: control characters are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class JsonLines(logging.Formatter):
     """An event as one JSON object: time (RFC 3339), level, logger, message, batch, exception.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neardup.cli.common import config_option
+from neardup.cli.common import config_option, printable
 
 if TYPE_CHECKING:
     from neardup.answers.quarantine import Choice
@@ -75,7 +75,7 @@ def show(
     click.echo(f"topic      {row['topic_id']}, partition {partition}, offset {offset}")
     click.echo(f"came       {row['kafka_time'].isoformat()}")
     click.echo(f"reason     {row['reason']}: {meaning}")
-    click.echo(f"detail     {row['detail']}")
+    click.echo(f"detail     {printable(row['detail'])}")
     click.echo(f"key        {_printable(row['key'])}")
     click.echo(f"value      {_printable(row['value'])}")
 
@@ -139,7 +139,7 @@ def _say(row: dict[str, Any], as_json: bool, line: str) -> None:
     if as_json:
         plain = {k: _printable(v) if isinstance(v, bytes) else v for k, v in row.items()}
         line = json.dumps(plain, default=str)
-    click.echo(line)
+    click.echo(printable(line))
 
 
 def _printable(data: bytes | None) -> str:
@@ -147,5 +147,5 @@ def _printable(data: bytes | None) -> str:
     if data is None:
         return "none"
     text = data[:SHOWN_BYTES].decode("utf-8", "backslashreplace")
-    plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    plain = printable(text)
     return plain if len(data) <= SHOWN_BYTES else f"{plain} ... ({len(data):,} bytes)"

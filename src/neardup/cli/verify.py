@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from neardup.cli.common import config_option
+from neardup.cli.common import config_option, printable
 
 if TYPE_CHECKING:
     from neardup.answers.verify import Outcome
@@ -52,7 +52,8 @@ def _lines(outcome: "Outcome") -> str:
     rows = "1 is" if outcome.wrong == 1 else f"{outcome.wrong:,} are"
     lines = [f"FAIL  {outcome.check:<22} {outcome.rule}; {rows} not as that says:"]
     for example in outcome.examples:
-        lines.append("        " + ", ".join(f"{key} {value}" for key, value in example.items()))
+        said = ", ".join(f"{key} {value}" for key, value in example.items())
+        lines.append(f"        {printable(said)}")
     if outcome.wrong > len(outcome.examples):
         lines.append(f"        and {outcome.wrong - len(outcome.examples):,} more")
     return "\n".join([*lines, f"     -> {outcome.mend}"])
