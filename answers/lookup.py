@@ -25,6 +25,7 @@ from neardup.models.classifier import Classifier, log_odds_numpy
 from neardup.models.embed import open_embedder
 from neardup.models.hasher import Hasher
 from neardup.models.images import decode
+from neardup.models.registry import classifier_of
 from neardup.schemas.lake import Lake, segment_blocks
 from neardup.schemas.settings import Settings
 
@@ -51,7 +52,7 @@ def lookup(settings: Settings, picture: bytes, limit: int = 20) -> list[Match]:
     if the picture cannot be read.
     """
     lake = Lake(settings.lake.path)
-    classifier = Classifier.load(settings.models.classifier)
+    classifier = classifier_of(lake, settings)
     query = _signature(settings, lake, classifier, picture)
     ordinals, others = _candidates(settings, lake, query, classifier.radius)
     ordinals, others = _with_company(lake, ordinals, others, limit)

@@ -61,13 +61,13 @@ def command(
     from neardup.index.calibrate import calibrate
     from neardup.index.explain import report
     from neardup.index.lake_plan import adopt, plan_for
-    from neardup.models.classifier import Classifier
+    from neardup.models.registry import classifier_of
     from neardup.schemas.lake import Lake
     from neardup.schemas.settings import load_settings
 
     settings = load_settings(config)
     lake = Lake(settings.lake.path)
-    classifier = Classifier.load(settings.models.classifier)
+    classifier = classifier_of(lake, settings)
     planned = plan_for(
         lake,
         radius=classifier.radius,
