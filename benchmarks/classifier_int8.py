@@ -24,7 +24,7 @@ from neardup.models.training import REACH, Labelled, pairs_within, training_pair
 def reference_net(pictures: Pictures, quick: bool, seed: int) -> FeedForward:
     """The net, trained on an eighth of the pictures that are not held out; quick: on a part."""
     parts = [pictures.learned(kind) for kind in KINDS[: 1 if quick else None]]
-    learned = _one_after_the_other(parts)
+    learned = one_after_the_other(parts)
     pairs = training_pairs(learned, seed)
     keep = np.random.default_rng(seed).permutation(len(pairs.same))[: 10_000 if quick else 60_000]
     return train_feed_forward(learned, pairs.take(keep), REFERENCE, epochs=1, seed=seed)
@@ -65,7 +65,7 @@ def rows(net: FeedForward, pictures: Pictures, quick: bool, seed: int) -> list[F
     return [row]
 
 
-def _one_after_the_other(parts: list[Labelled]) -> Labelled:
+def one_after_the_other(parts: list[Labelled]) -> Labelled:
     """Several sets as one; their sources are told apart."""
     firsts = np.cumsum([0, *(int(part.source.max()) + 1 for part in parts)])
     return Labelled(
