@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from neardup.answers.health import Limits, Pulse, complaint
 from neardup.answers.overview import Figures, lag
-from neardup.schemas.errors import NeardupError
+from neardup.schemas.errors import EnvironmentProblem, LakeError
 
 SECONDS = (0.01, 0.03, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
 CANDIDATES = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
@@ -34,7 +34,8 @@ class Report(Protocol):
 
 
 class Sources(Protocol):
-    """Where figures come from; each may raise NeardupError, and is then left out."""
+    """Where figures come from. What raises is left out: LakeError without a lake,
+    EnvironmentProblem without a broker."""
 
     def figures(self) -> Figures: ...
     def topic_id(self) -> str: ...
@@ -133,9 +134,12 @@ class StreamMetrics(Collector):
         self._memory = self._sources.memory()
         try:
             self._figures = self._sources.figures()
-            decided = self._figures.decided(self._sources.topic_id())
+        except LakeError:  # there is none before the first start
+            self._figures = None
+        try:
+            decided = self._figures.decided(self._sources.topic_id()) if self._figures else {}
             self._lag = lag(self._sources.ranges(), decided)
-        except NeardupError:  # no lake before the first start; no broker: said by /healthz
+        except EnvironmentProblem:  # said by /healthz
             self._lag = None
         if not self._lag or not sum(self._lag.values()):
             self._waiting_since = None

@@ -11,7 +11,7 @@ from prometheus_client import generate_latest
 from neardup.answers.health import Limits
 from neardup.answers.metrics import FRESH_SECONDS, StreamMetrics
 from neardup.answers.overview import Figures, Overview
-from neardup.schemas.errors import EnvironmentProblem
+from neardup.schemas.errors import EnvironmentProblem, LakeError
 from tests.answers.park import park
 
 ROOT = Path(__file__).parents[2]
@@ -32,11 +32,13 @@ class Observed:
     """Sources with known answers; ``broker`` false: it does not answer."""
 
     def __init__(self, figures: Figures) -> None:
-        self.lake = figures
+        self.lake: Figures | None = figures
         self.broker = True
         self.end = 140
 
     def figures(self) -> Figures:
+        if self.lake is None:
+            raise LakeError("There is no table pins.")
         return self.lake
 
     def topic_id(self) -> str:
@@ -122,6 +124,15 @@ def test_without_a_broker_the_rest_is_told(metrics: StreamMetrics, observed: Obs
     assert not any(name.startswith("neardup_lag") for name in found)
     assert found["neardup_segments"] == 2 and found["neardup_healthy"] == 0
     assert "Kafka does not say" in (metrics.complaint() or "")
+
+
+def test_before_the_first_start_there_is_no_lake(
+    metrics: StreamMetrics, observed: Observed
+) -> None:
+    observed.lake = None
+    found = scraped(metrics)
+    assert found['neardup_lag_events{partition="0"}'] == 140 and found["neardup_healthy"] == 1
+    assert "neardup_segments" not in found
 
 
 def test_health_follows_lag_and_time(
