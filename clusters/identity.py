@@ -6,6 +6,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from neardup.clusters.ascending import among
 from neardup.clusters.fold import FOUNDER_BITS
 
 Ids = npt.NDArray[np.int64]
@@ -45,6 +46,13 @@ def keep_ids(old_ids: Ids, parts: Ids, generation: int) -> Ids:
 
 def history(old_ids: Ids, new_ids: Ids) -> History:
     """What a recompute made of the clusters of n pins, int64 [n] each; by old id, then new."""
+    differ = old_ids != new_ids
+    names = np.union1d(old_ids[differ], new_ids[differ])
+    concerned = among(names, old_ids)  # the others are as they were
+    return _history(old_ids[concerned], new_ids[concerned])
+
+
+def _history(old_ids: Ids, new_ids: Ids) -> History:
     names, old, sizes = np.unique(old_ids, return_inverse=True, return_counts=True)
     others, new = np.unique(new_ids, return_inverse=True)
     pairs, shared = np.unique(old * max(len(others), 1) + new, return_counts=True)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from neardup.clusters.ascending import among
 from neardup.clusters.fold import Standing
 from neardup.clusters.ledger import covered_batch
 from neardup.clusters.treap import NOBODY
@@ -28,8 +29,8 @@ class Snapshot:
 
     ``pin_ids``: of all pin versions so far, by ordinal; ``live`` int64 [n]: the ordinals of those
     that have not ended, ascending; ``cluster_ids`` and ``heads`` int64 [n]: where they stand.
-    ``components`` int64 [n]: as the compaction that began the generation wrote them, NOBODY for
-    pins that came later.
+    ``components`` int64 [all versions]: by ordinal, as the compaction that began the generation
+    wrote them; NOBODY for pins that came later or had ended.
     """
 
     generation: int
@@ -44,14 +45,10 @@ class Snapshot:
     def standing(self) -> Standing:
         return Standing(self.live, self.cluster_ids, self.heads)
 
-    def positions(self, ordinals: Int64) -> Int64:
-        """Where these live pins are in ``live``."""
-        return np.searchsorted(self.live, ordinals)
-
 
 def snapshot(lake: Lake, generation: int) -> Snapshot:
     """A generation after the last batch whose memberships are all in ``clusters``."""
-    through = covered_batch(lake, generation)
+    through = _complete(lake, generation)
     until = ds.field("batch_seq") <= through
     pin_ids = _pin_ids(lake, until)
     ended = lake.read("pins", ["previous"], until & _ENDS).column("previous").to_numpy()
@@ -70,9 +67,19 @@ def snapshot(lake: Lake, generation: int) -> Snapshot:
     by_pin[ordinals[components != NOBODY]] = components[components != NOBODY]
     changed = np.unique(ids[components == NOBODY])  # clusters that the stream wrote a row of
     stands, head = ids[newest], heads[newest]
-    rows, pins = _among(changed, ids), _among(changed, stands)
+    rows, pins = among(changed, ids), among(changed, stands)
     head[pins] = _heads(ids[rows], heads[rows], batches[rows], stands[pins])
-    return Snapshot(generation, through, pin_ids, live, stands, head, by_pin[live])
+    return Snapshot(generation, through, pin_ids, live, stands, head, by_pin)
+
+
+def _complete(lake: Lake, generation: int) -> int:
+    """The last batch before the first with pins that came or ended and no membership of it."""
+    covered = covered_batch(lake, generation)
+    rows = lake.read("pins", ["batch_seq", "kind", "previous"], ds.field("batch_seq") > covered)
+    changes = rows.filter((pc.field("kind") == "add") | _ENDS)["batch_seq"]
+    if len(changes):
+        return int(pc.min(changes).as_py()) - 1
+    return max([covered, *rows["batch_seq"].to_pylist()])
 
 
 def _pin_ids(lake: Lake, until: ds.Expression) -> pa.Array:
@@ -95,13 +102,3 @@ def _heads(ids: Int64, heads: Int64, batches: Int64, wanted: Int64) -> Int64:
     order = np.lexsort((batches, ids))
     newest = np.searchsorted(ids[order], wanted, "right") - 1
     return heads[order[newest]]
-
-
-def _among(known: Int64, values: Int64) -> npt.NDArray[np.bool_]:
-    """Which values are in an ascending list: cheap where that is short, as ``isin`` is not."""
-    if not len(known):
-        return np.zeros(len(values), np.bool_)
-    found: npt.NDArray[np.bool_] = (
-        known[np.searchsorted(known, values).clip(max=len(known) - 1)] == values
-    )
-    return found

@@ -17,6 +17,10 @@ class ArtifactError(NeardupError):
     """A model file is missing, damaged, or made for another hasher or embedder."""
 
 
+class TrainingError(NeardupError):
+    """Nothing can be learned from these pictures, or a training has run away."""
+
+
 class SegmentError(NeardupError):
     """A segment of the index is damaged or of an unknown format; the message names it."""
 
@@ -27,6 +31,14 @@ class LakeError(NeardupError):
 
 class StreamError(NeardupError):
     """The stream cannot go on: the lake is held by another one, or the topic is not its topic."""
+
+
+class CompactionError(NeardupError):
+    """A generation is not published: it would move too many pins, or its rows are gone."""
+
+
+class OverrideError(NeardupError):
+    """What a person says cannot stand: it contradicts what was said, or names nothing."""
 
 
 class SourceError(NeardupError):

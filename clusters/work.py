@@ -1,0 +1,107 @@
+"""Who does the large part of a compaction: this process, or executors that share it."""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from neardup.clusters.ascending import among, place
+from neardup.clusters.components import forest
+from neardup.clusters.evidence import Links
+from neardup.clusters.links import LoggedLinks, logged_links
+from neardup.clusters.recompute import Pins, Recipe, recompute
+from neardup.index.store import stacked
+from neardup.schemas.lake import Lake
+
+Int64 = npt.NDArray[np.int64]
+
+COLUMNS = ["ordinal", "signature", "links", "width", "height"]
+
+
+class Todo(NamedTuple):
+    """Live pins of components of several, by ordinal.
+
+    ``ordinals`` int64 [n], ascending; ``components`` int64 [n], labels; ``was_head`` bool [n];
+    ``people``: what they said about pairs of these pins, by ordinal.
+    """
+
+    ordinals: Int64
+    components: Int64
+    was_head: npt.NDArray[np.bool_]
+    people: Links
+
+
+class Done(NamedTuple):
+    """By ordinal, int64 [n] each: pins in any order, the oldest pin of their part, its head."""
+
+    ordinals: Int64
+    oldest: Int64
+    heads: Int64
+
+
+class Work(Protocol):
+    """What can be shared out: it reads the log, and answers in arrays."""
+
+    def forest(self, ordinals: Int64, trusted: float) -> tuple[Int64, Int64]:
+        """A forest of the trusted links between these live pins, as (newer, older) ordinals."""
+
+    def parts(self, recipe: Recipe, todo: Todo) -> Done:
+        """The parts of components."""
+
+
+class Here:
+    """This process does the work, with the log's rows of these pins in memory."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+
+    def forest(self, ordinals: Int64, trusted: float) -> tuple[Int64, Int64]:
+        rows = self._read(ordinals, ["ordinal", "links"])
+        return trusted_forest(logged_links(*rows.columns), ordinals, trusted)
+
+    def parts(self, recipe: Recipe, todo: Todo) -> Done:
+        return parts_of(recipe, todo, self._read(todo.ordinals, COLUMNS))
+
+    def _read(self, ordinals: Int64, columns: list[str]) -> pa.Table:
+        wanted = ds.field("ordinal").isin(pa.array(ordinals)) & (ds.field("kind") == "add")
+        return self._lake.read("pins", columns, wanted)
+
+
+def trusted_forest(links: LoggedLinks, live: Int64, trusted: float) -> tuple[Int64, Int64]:
+    """A forest of those links that are trusted and lie between pins of ``live``, ascending."""
+    held = links.where((links.scores >= trusted) & among(live, links.older))
+    held = held.where(among(live, held.newer))
+    return forest(held.newer, held.older)
+
+
+def parts_of(recipe: Recipe, todo: Todo, rows: pa.Table) -> Done:
+    """The parts of whole components; ``rows`` are their pins' in the log, COLUMNS, in any order."""
+    rows = rows.sort_by("ordinal").combine_chunks()
+    ordinals = rows.column("ordinal").to_numpy()
+    at = place(todo.ordinals, ordinals)
+    pins = Pins(
+        stacked(rows.column("signature").to_pylist()),
+        todo.components[at],
+        _pixels(rows),
+        todo.was_head[at],
+    )
+    logged = logged_links(rows.column("ordinal"), rows.column("links"))
+    logged = logged.where(among(ordinals, logged.older))
+    people = LoggedLinks(*todo.people)
+    people = people.where(among(ordinals, people.newer) & among(ordinals, people.older))
+    links = Links(
+        place(ordinals, np.append(logged.newer, people.newer)),
+        place(ordinals, np.append(logged.older, people.older)),
+        np.append(logged.scores, people.scores),
+    )
+    found = recompute(recipe, pins, links)
+    return Done(ordinals, ordinals[found.oldest], ordinals[found.heads])
+
+
+def _pixels(rows: pa.Table) -> Int64:
+    sides = (pc.fill_null(rows.column(side), 0).cast(pa.int64()) for side in ("width", "height"))
+    pixels: Int64 = pc.multiply(*sides).to_numpy()
+    return pixels
