@@ -66,10 +66,9 @@ class FeedForwardScorer:
 
         self.graph: Any = score
 
-    @staticmethod
-    def inputs(left: Signatures, right: Signatures) -> Signatures:
+    def inputs(self, left: Signatures, right: Signatures) -> tuple[npt.NDArray[Any], ...]:
         """XOR bits uint8 [n, 1024] of signatures uint8 [n, 128]."""
-        return np.unpackbits(left ^ right, axis=1)
+        return (np.unpackbits(left ^ right, axis=1),)
 
     def log_odds(self, left: Signatures, right: Signatures) -> Floats:
         """Log-odds float32 [n] of pairs of signatures uint8 [n, 128]."""
@@ -77,7 +76,7 @@ class FeedForwardScorer:
         padded = np.zeros((self.batch, 8 * left.shape[1]), np.uint8)
         for start in range(0, len(left), self.batch):
             rows = slice(start, start + self.batch)
-            bits = self.inputs(left[rows], right[rows])
+            (bits,) = self.inputs(left[rows], right[rows])
             padded[: len(bits)] = bits
             scores[rows] = self.graph(padded).numpy()[: len(bits)]
         return scores

@@ -33,15 +33,14 @@ class TensorFlowScorer:
         padded = np.zeros((self.batch, 2 * BITS), np.uint8)
         for start in range(0, len(rest), self.batch):
             rows = rest[start : start + self.batch]
-            padded[: len(rows)] = self.inputs(left[rows], right[rows])
+            (padded[: len(rows)],) = self.inputs(left[rows], right[rows])
             scores[rows] = self.graph(padded).numpy()[: len(rows)]
         return scores
 
-    @staticmethod
-    def inputs(left: Signatures, right: Signatures) -> npt.NDArray[np.uint8]:
+    def inputs(self, left: Signatures, right: Signatures) -> tuple[npt.NDArray[Any], ...]:
         """XOR and AND bits uint8 [n, 2048]: unpacked here, not by shifts in the graph, a pair takes
         half the time."""
-        return np.unpackbits(pair_bits(left, right), axis=1)
+        return (np.unpackbits(pair_bits(left, right), axis=1),)
 
     @property
     def _identical(self) -> np.float32:
