@@ -178,15 +178,19 @@ def _lake(figures: Figures) -> Iterator[Metric]:
         yield _gauge("generation", "The generation that readers see.", figures.generation)
         age = max(0.0, time.time() - figures.published_at.timestamp())
         yield _gauge("generation_age_seconds", "Since it was published.", age)
-    merged = CounterMetricFamily("neardup_merged_clusters", "Clusters that went into another one.")
-    merged.add_metric([], figures.merged)
-    yield merged
+    said = "Segments decoded on this host: what its cache missed."
+    yield _counter("decoded_segments", said, figures.decoded)
+    yield _counter("merged_clusters", "Clusters that went into another one.", figures.merged)
     said = "Rows of quarantine."
     yield _by(GaugeMetricFamily, "quarantined_events", said, "reason", figures.quarantine)
 
 
 def _gauge(name: str, said: str, value: float) -> Metric:
     return GaugeMetricFamily(f"neardup_{name}", said, value=value)
+
+
+def _counter(name: str, said: str, value: float) -> Metric:
+    return CounterMetricFamily(f"neardup_{name}", said, value=value)
 
 
 def _by(

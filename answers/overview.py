@@ -6,8 +6,10 @@ long as they take, and so are asked for less often the longer that was (``SHARE`
 
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
@@ -37,7 +39,8 @@ class Figures:
     """A lake at a moment. ``positions``: the last decided offset of each (topic id, partition).
 
     ``memtable``: pins after the last segment. ``merged``: clusters that went into another one.
-    ``cached``: live segments that this host has decoded, and the bytes of all that it has.
+    ``cached``: live segments that this host has decoded; ``decoded``: how often it was seen to have
+    decoded one, which is what its cache missed; ``cache_bytes``: of all that it has.
     """
 
     events: int
@@ -53,6 +56,7 @@ class Figures:
     memtable: int
     merged: int
     cached: int
+    decoded: int
     cache_bytes: int
 
     def decided(self, topic_id: str) -> dict[int, int]:
@@ -65,14 +69,19 @@ class Figures:
 
 
 class Overview:
-    """Figures of one lake, again and again. For one thread at a time."""
+    """Figures of one lake, again and again. For one thread at a time.
 
-    def __init__(self, lake: Lake) -> None:
+    ``cache``: where this host keeps decoded segments, if not where the lake says.
+    """
+
+    def __init__(self, lake: Lake, cache: Path | None = None) -> None:
         self._lake = lake
+        self._cache = cache or lake.cache_directory()
         self._batch_seq = -1
         self._events = 0
         self._ordinals = 0
         self._positions: Counter[tuple[str, int]] = Counter()
+        self._decoded: set[tuple[str, int]] = set()
         self._sizes = Sizes()
         self._sizes_due = 0.0
 
@@ -81,7 +90,7 @@ class Overview:
         self._read_log()
         self._count_sizes()
         segment_ids = self._segment_ids()
-        cached, cache_bytes = self._cache(segment_ids)
+        cached, cache_bytes = self._look_into_cache()
         end = SegmentName.of(segment_ids[-1]).end if segment_ids else 0
         return Figures(
             events=self._events,
@@ -93,7 +102,8 @@ class Overview:
             segments=len(segment_ids),
             memtable=self._ordinals - end,
             merged=self._merged(),
-            cached=cached,
+            cached=len(cached.intersection(segment_ids)),
+            decoded=len(self._decoded),
             cache_bytes=cache_bytes,
             **self._generations(),
         )
@@ -163,17 +173,17 @@ class Overview:
         )
         return int(row["clusters"])
 
-    def _cache(self, segment_ids: list[str]) -> tuple[int, int]:
-        files = [path for path in self._lake.cache_directory().glob("*/*") if path.is_file()]
-        folders = {path.parent.name for path in files}
-        return sum(name in folders for name in segment_ids), sum(_size(path) for path in files)
-
-
-def _size(path: Any) -> int:
-    try:
-        return int(path.stat().st_size)
-    except FileNotFoundError:  # evicted just now
-        return 0
+    def _look_into_cache(self) -> tuple[set[str], int]:
+        """The segments that this host has decoded, and the bytes that they take."""
+        cached, size = set(), 0
+        for path in self._cache.glob("*/*"):
+            with suppress(FileNotFoundError):  # evicted just now
+                facts = path.stat()
+                size += facts.st_size
+                if path.suffix == ".json":  # written last, once for each decoding
+                    cached.add(path.parent.name)
+                    self._decoded.add((path.parent.name, facts.st_mtime_ns))
+        return cached, size
 
 
 def _last_append(lake: Lake) -> datetime | None:

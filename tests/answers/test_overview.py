@@ -1,13 +1,18 @@
 """Figures of a lake: what they say of a small one, and that they follow it batch by batch."""
 
+import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from neardup.answers.overview import Overview, lag
-from neardup.schemas.lake import Lake
+from neardup.index.cache import SegmentCache
+from neardup.schemas.lake import Lake, segment_blocks
 from tests.answers.park import park
 from tests.lakes import pin
+
+SEGMENT_IDS = "SELECT DISTINCT segment_id FROM segments"
 
 
 @pytest.fixture
@@ -42,6 +47,22 @@ def test_what_comes_later_is_added(lake: Lake) -> None:
     assert after.sizes is before.sizes, "clusters are not counted again within a minute"
     again = Overview(lake).figures()
     assert (again.events, again.positions) == (after.events, after.positions)
+
+
+def test_what_this_host_has_decoded(lake: Lake, tmp_path: Path) -> None:
+    cache = SegmentCache(tmp_path / "cache", 10**9)
+    overview = Overview(lake, tmp_path / "cache")
+    (first, _) = sorted(row["segment_id"] for row in lake.rows(SEGMENT_IDS))
+    assert overview.figures().cached == 0
+    cache.open(first, partial(segment_blocks, lake.path, first))
+    figures = overview.figures()
+    assert (figures.cached, figures.decoded) == (1, 1) and figures.cache_bytes > 1000
+    shutil.rmtree(tmp_path / "cache" / first)
+    assert overview.figures().cached == 0, "evicted"
+    again = SegmentCache(tmp_path / "cache", 10**9)
+    again.open(first, partial(segment_blocks, lake.path, first))
+    figures = overview.figures()
+    assert (figures.cached, figures.decoded) == (1, 2)
 
 
 def test_events_that_were_all_rejected_are_decided_too(lake: Lake) -> None:
