@@ -1,0 +1,192 @@
+"""The compaction's rows of `neardup bench clusters`: what changed alone, beside the whole log.
+
+A lake is written directly, a million pins in the order of their arrival: half of them alone, the
+others in families of 6 on average, geometrically distributed, which come at any time. So a new pin
+that is not alone concerns a family of 11 on average, and 1 % new pins concern 5 % of all.
+"""
+
+import tempfile
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from neardup.batch.compact import recipe_of
+from neardup.batch.sharing import BySize, OnSpark
+from neardup.benchmarks.figures import Figure, compared
+from neardup.clusters.compaction import Outcome, prepare
+from neardup.clusters.evidence import Evidence
+from neardup.clusters.generations import generation_row, prepared_generation, publish_alone
+from neardup.clusters.ledger import catch_up, load_store, restore
+from neardup.clusters.recompute import Recipe
+from neardup.clusters.work import Work
+from neardup.index.hamming import distances
+from neardup.index.store import PinStore
+from neardup.infra.spark import spark_session
+from neardup.models.classifier import Classifier
+from neardup.schemas.lake import Lake
+from neardup.schemas.settings import Settings, load_settings
+from neardup.schemas.tables import LINK, PINS
+
+Int64 = npt.NDArray[np.int64]
+Signatures = npt.NDArray[np.uint8]
+
+BATCHES = 100
+"""Of equal size; the last is the 1 % that is new."""
+
+ALONE, MEAN_SIZE = 0.5, 6
+FLIPPED = (0.02, 0.16)
+"""Share of a member's bits that differ from its family's centre; 11 % is the median of real pairs,
+which two members are together."""
+
+JUDGED = 1_000_000
+
+
+class Crowd(NamedTuple):
+    """Pins by ordinal: families int64 [n], signatures uint8 [n, 128]."""
+
+    families: Int64
+    signatures: Signatures
+
+
+class Run(NamedTuple):
+    seconds: float
+    outcome: Outcome
+
+
+def rows(quick: bool, seed: int) -> list[Figure]:
+    n = 100_000 if quick else JUDGED
+    rng = np.random.default_rng([seed, n])
+    with tempfile.TemporaryDirectory(prefix="neardup-compact-") as directory:
+        settings = load_settings(
+            None,
+            lake={"path": Path(directory) / "lake"},
+            compact={"max_moved_share": 1.0},
+            spark={"driver_memory": "2g"},
+        )
+        return measured(settings, Path(directory), crowd(rng, n), seed)
+
+
+def measured(settings: Settings, directory: Path, pins: Crowd, seed: int) -> list[Figure]:
+    """The first 99 batches of a stream, a compaction; the last batch, a compaction of the rest."""
+    n = len(pins.families)
+    lake = Lake.create(settings.lake.path)
+    recipe = recipe_of(Classifier.load(), settings)
+    generation_row(lake, 0, "published", through_batch_seq=-1)
+    write(lake, pins, recipe, 0, n - n // BATCHES)
+    stream_on(lake, recipe.evidence, directory)
+    begin = time.perf_counter()
+    spark = spark_session(settings.spark, "neardup-bench")
+    started = time.perf_counter() - begin
+    try:
+        on_spark = OnSpark(spark, lake)
+        timed(lake, recipe, on_spark)  # the first generation, and every process is warm
+        write(lake, pins, recipe, n - n // BATCHES, n)
+        stream_on(lake, recipe.evidence, directory)
+        changed = timed(lake, recipe, BySize(lake, settings, spark))
+        whole = timed(lake, replace(recipe, model="all of it anew"), on_spark)
+    finally:
+        spark.stop()
+    same = whole.outcome.figures["split"] == whole.outcome.figures["merged"] == 0
+    row = compared(
+        f"compaction of {n:,} pins, 1 % of them new",
+        "s",
+        [changed.seconds],
+        "the whole log recomputed by Spark, started before",
+        [whole.seconds],
+        target="ratio <= 1/20 at 1M",
+        quality=f"partition identical: {same}; Spark's start, which only the whole log needs: "
+        f"{started:.1f} s",
+    )
+    row.met = None if n < JUDGED else row.ratio is not None and row.ratio <= 1 / 20 and same
+    return [row]
+
+
+def timed(lake: Lake, recipe: Recipe, work: Work) -> Run:
+    """Seconds from the log to the published generation."""
+    begin = time.perf_counter()
+    outcome = prepare(lake, recipe, work)
+    prepared = prepared_generation(lake)
+    assert outcome is not None and prepared is not None
+    publish_alone(lake, prepared, recipe.evidence, outcome.history)
+    return Run(time.perf_counter() - begin, outcome)
+
+
+def crowd(rng: np.random.Generator, n: int) -> Crowd:
+    """Families whose members differ from a random centre in a share of the bits."""
+    sizes = rng.geometric(1 / MEAN_SIZE, int(2 * (1 - ALONE) * n / MEAN_SIZE))
+    sizes = sizes[np.cumsum(sizes) <= (1 - ALONE) * n]
+    families = np.repeat(np.arange(len(sizes)), sizes)
+    families = np.append(families, np.arange(len(sizes), len(sizes) + n - len(families)))
+    families = rng.permutation(families)
+    shares = rng.uniform(*FLIPPED, (4096, 1))
+    patterns = np.packbits(rng.random((4096, 1024), np.float32) < shares, axis=1)
+    signatures = rng.integers(0, 256, (families.max() + 1, 128), np.uint8)[families]
+    signatures ^= patterns[rng.integers(0, len(patterns), n)]
+    return Crowd(families, signatures)
+
+
+def write(lake: Lake, pins: Crowd, recipe: Recipe, begin: int, end: int) -> None:
+    """The rows of ``pins`` of a stretch of ordinals, in one commit."""
+    ordinals = np.arange(begin, end)
+    columns = {
+        "pin_id": pa.array([f"pin-{i:08d}" for i in ordinals.tolist()]),
+        "kind": pa.repeat("add", len(ordinals)),
+        "ordinal": pa.array(ordinals),
+        "signature": binary(pins.signatures[begin:end]),
+        "links": links_of(pins, recipe, begin, end),
+        "batch_seq": pa.array(ordinals * BATCHES // len(pins.families)),
+        "topic_id": pa.repeat("bench", len(ordinals)),
+        "partition": pa.repeat(pa.scalar(0, pa.int32()), len(ordinals)),
+        "offset": pa.array(ordinals),
+        "event_time": pa.repeat(
+            pa.scalar(datetime.now(UTC), PINS.schema.field("event_time").type), len(ordinals)
+        ),
+    }
+    absent = [pa.nulls(len(ordinals), field.type) for field in PINS.schema]
+    arrays = [columns.get(f.name, null) for f, null in zip(PINS.schema, absent, strict=True)]
+    lake.append("pins", pa.Table.from_arrays(arrays, schema=PINS.schema))
+
+
+def binary(signatures: Signatures) -> pa.Array:
+    data = pa.py_buffer(np.ascontiguousarray(signatures))
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(128), len(signatures), [None, data]).cast(
+        pa.binary()
+    )
+
+
+def links_of(pins: Crowd, recipe: Recipe, begin: int, end: int) -> pa.Array:
+    """Links to older members of the family, at most 32, scored by distance; a list for each pin."""
+    order = np.lexsort((np.arange(len(pins.families)), pins.families))
+    newer, older = [], []
+    for back in range(1, recipe.max_links + 1):
+        one, other = order[back:], order[:-back]
+        kept = (pins.families[one] == pins.families[other]) & (one >= begin) & (one < end)
+        newer.append(one[kept])
+        older.append(other[kept])
+    left, right = np.concatenate(newer), np.concatenate(older)
+    bits = distances(pins.signatures[left], pins.signatures[right])
+    scores = recipe.evidence.by_hamming[bits]
+    accepted = np.flatnonzero(scores >= recipe.threshold)
+    accepted = accepted[np.lexsort((bits[accepted], left[accepted]))]
+    fields = [
+        pa.array(right[accepted]),
+        pa.repeat(pa.scalar(9, pa.int32()), len(accepted)),
+        pa.array(bits[accepted]),
+        pa.array(scores[accepted]),
+    ]
+    flat = pa.StructArray.from_arrays(fields, fields=list(LINK))
+    offsets = np.searchsorted(left[accepted], np.arange(begin, end + 1)).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), flat)
+
+
+def stream_on(lake: Lake, evidence: Evidence, directory: Path) -> None:
+    """Fold what came, as the stream does."""
+    with tempfile.TemporaryDirectory(dir=directory) as folder:
+        store = load_store(lake, PinStore(Path(folder)))
+        catch_up(lake, restore(lake, lake.current_generation(), evidence, store))
