@@ -28,12 +28,12 @@ STRICTER = 4.0
 
 
 @contextmanager
-def streaming(settings: Settings, reports: list[BatchReport]) -> Iterator[None]:
+def streaming(settings: Settings, reports: list[BatchReport]) -> Iterator[Consumer]:
     consumer = Consumer(settings, reports.append)
     thread = threading.Thread(target=consumer.run)
     thread.start()
     try:
-        yield
+        yield consumer
     finally:
         consumer.stop()
         thread.join()
@@ -71,7 +71,7 @@ def test_a_swap_between_two_batches_and_a_shadow_without_effect(
         send(number)
         wait_for(lambda: sum(r.added for r in reports) == before + 24, f"round {number}")
 
-    with streaming(settings, reports):
+    with streaming(settings, reports) as consumer:
         sent_and_decided(0)
         lake = Lake(settings.lake.path)
         registry = Registry(lake)
@@ -85,6 +85,8 @@ def test_a_swap_between_two_batches_and_a_shadow_without_effect(
         registry.want(STREAM, damaged, hasher)
         (registry.folder / f"{damaged}.npz").write_bytes(b"nothing")
         sent_and_decided(3)
+        evidence = consumer._writer.batch.state.fold.evidence
+        assert evidence.trusted == first.trusted + STRICTER, "clusters are folded by it too"
 
     used = lake.rows(
         """SELECT split_part(pin_id, '/', 1) AS round, model, count(*) AS n
