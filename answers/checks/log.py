@@ -14,8 +14,8 @@ PURGED = "starts_with(pin_id, 'purged:')"
 
 def positions(snapshot: Snapshot) -> Violations:
     return snapshot.offenders(
-        f"""SELECT topic_id, partition, "offset", sum(log) AS in_pins,
-               sum(quarantined) AS in_quarantine
+        f"""SELECT topic_id, partition, "offset", sum(log)::BIGINT AS in_pins,
+               sum(quarantined)::BIGINT AS in_quarantine
         FROM (
             SELECT topic_id, partition, "offset", 1 AS log, 0 AS quarantined FROM {snapshot.log}
             UNION ALL
