@@ -12,6 +12,7 @@ from neardup.benchmarks import (
     classifier_crowd,
     classifier_images,
     classifier_int8,
+    classifier_quality,
     classifier_speed,
     classifier_stream,
 )
@@ -27,6 +28,7 @@ def run(quick: bool, seed: int) -> list[Figure]:
 
 
 def _measured(pictures: Pictures, quick: bool, seed: int) -> Iterator[Figure]:
+    yield from classifier_quality.rows(pictures, quick, seed)
     yield from classifier_crowd.rows(pictures, quick)
     yield from classifier_stream.rows(quick, seed)
     net = classifier_int8.reference_net(pictures, quick, seed)
