@@ -38,6 +38,12 @@ class Pictures:
         """Held-out pictures of a kind and COPIES edited copies of each."""
         return self._signed(self._part(kind, 0))
 
+    def held_out_files(self, kind: str) -> tuple[list[Path], npt.NDArray[np.uint8]]:
+        """The held-out pictures' files, and their signatures uint8 [n, 128]."""
+        embedded = self._part(kind, 0)
+        paths = {path.name: path for path in pictures_of(folder_of(kind))}
+        return [paths[name] for name in embedded.names], self.hasher.sign(embedded.originals)
+
     def learned(self, kind: str) -> Labelled:
         """As many pictures of a kind that are not held out, to train a peer with."""
         return self._signed(self._part(kind, 1))

@@ -13,7 +13,8 @@ from neardup.models.training import Labelled, pair_keys
 def test_every_pair_of_different_pictures_is_compared_once() -> None:
     rng = np.random.default_rng(1)
     signatures = rng.integers(0, 256, (1500, 128), np.uint8)  # more than are taken at once
-    signatures[7], signatures[1400] = signatures[3], signatures[3] ^ np.uint8(1)
+    signatures[7], signatures[1400] = signatures[3], signatures[3]
+    signatures[1400, 0] ^= 1
     classifier = Classifier.load()
     row = false_pairs(TensorFlowScorer(classifier), signatures, "nothing")
     left, right = np.triu_indices(1500, 1)
