@@ -14,6 +14,6 @@ def place(known: Int64, values: Int64) -> Int64:
 def among(known: Int64, values: Int64) -> npt.NDArray[np.bool_]:
     """Which values are in an ascending list."""
     if not len(known):
-        return np.zeros(len(values), np.bool_)
+        return np.zeros(values.shape, np.bool_)
     found: npt.NDArray[np.bool_] = known[place(known, values)] == values
     return found

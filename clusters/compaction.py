@@ -86,18 +86,14 @@ def prepare(
 
 def _compacted_through(lake: Lake, generation: int, recipe: Recipe) -> int | None:
     """The last batch that this generation's compaction saw; None if another recipe made it."""
-    rows = lake.rows(
-        """SELECT through_batch_seq FROM generations
-        WHERE generation = $generation AND status = 'prepared' AND recipe = $recipe LIMIT 1""",
-        {"generation": generation, "recipe": recipe.name},
-    )
-    return int(rows[0]["through_batch_seq"]) if rows else None
+    made = (ds.field("generation") == generation) & (ds.field("recipe") == recipe.name)
+    rows = lake.read("generations", ["through_batch_seq"], made)
+    return int(rows["through_batch_seq"][0].as_py()) if len(rows) else None
 
 
 def _next_generation(lake: Lake) -> int:
     """One past the last announced; rows that a killed compaction left under it are removed."""
-    last = lake.rows("SELECT max(generation) AS last FROM generations")[0]["last"]
-    generation = int(last) + 1
+    generation = 1 + max(lake.read("generations", ["generation"])["generation"].to_pylist())
     if lake.dataset("clusters").count_rows(filter=ds.field("generation") == generation):
         lake.remove_generation(generation)
     return generation
@@ -166,7 +162,7 @@ def _figures(now: Snapshot, placed: Placed) -> dict[str, Any]:
     return {
         "through_batch_seq": now.through,
         "pins": len(now.live),
-        "clusters": len(np.unique(placed.cluster_ids)),
+        "clusters": int((placed.heads == now.live).sum()),
         "moved": changes.moved,
         "split": changes.split,
         "merged": changes.merged,

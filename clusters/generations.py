@@ -36,12 +36,12 @@ FIGURES = [name for name in GENERATIONS.schema.names if name not in _OWN]
 
 def generation_row(lake: Lake, generation: int, status: str, **figures: Any) -> None:
     """Append a row to ``generations`` with the next sequence number."""
-    last = lake.rows("SELECT max(sequence) AS last FROM generations")[0]["last"]
+    sequences = lake.read("generations", ["sequence"])["sequence"].to_pylist()
     lake.append_rows(
         "generations",
         [
             {
-                "sequence": 0 if last is None else last + 1,
+                "sequence": max(sequences, default=-1) + 1,
                 "generation": generation,
                 "status": status,
                 "written_at": datetime.now(UTC),

@@ -25,15 +25,20 @@ def cut(weights: Weights) -> Labels:
     and minus infinity are what people said: together, apart; the former wins. Memory about
     5 n^2 int64; time O(n^2) a round, and O(m^3) for a part of m pins with negative evidence inside.
     """
-    together = components(len(weights), *np.nonzero(np.isposinf(weights)))
-    names, group = np.unique(together, return_inverse=True)
-    whole = whole_numbers(weights)
-    if len(names) < len(weights):  # pins put together by people move as one
-        pins, whole = whole, np.zeros((len(names),) * 2, np.int64)
-        np.add.at(whole, (group[:, None], group[None, :]), pins)
-    parts: Labels = optimum(whole) if len(whole) <= MOST else climb(whole)
-    labels: Labels = names[parts][group]
+    pairs = np.nonzero(np.isposinf(weights))
+    if not len(pairs[0]):
+        return _parts(whole_numbers(weights))
+    # pins put together by people move as one
+    names, group = np.unique(components(len(weights), *pairs), return_inverse=True)
+    whole = np.zeros((len(names),) * 2, np.int64)
+    np.add.at(whole, (group[:, None], group[None, :]), whole_numbers(weights))
+    labels: Labels = names[_parts(whole)][group]
     return labels
+
+
+def _parts(whole: Labels) -> Labels:
+    parts: Labels = optimum(whole) if len(whole) <= MOST else climb(whole)
+    return parts
 
 
 def whole_numbers(weights: Weights) -> Labels:

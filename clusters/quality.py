@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from neardup.clusters.ascending import among
+
 Labels = npt.NDArray[np.int64]
 
 
@@ -89,10 +91,22 @@ class _Cells:
 
 
 def _cells(found: Labels, truth: Labels) -> _Cells:
-    _, one, of_found = np.unique(found, return_inverse=True, return_counts=True)
-    _, other, of_truth = np.unique(truth, return_inverse=True, return_counts=True)
+    """Clusters that are the same in both, by label too, are counted without weighing their pins."""
+    differ = found != truth
+    names = np.union1d(found[differ], truth[differ])
+    changed = among(names, found) | among(names, truth)
+    _, same = np.unique(found[~changed], return_counts=True)
+    _, one, of_found = np.unique(found[changed], return_inverse=True, return_counts=True)
+    _, other, of_truth = np.unique(truth[changed], return_inverse=True, return_counts=True)
     keys, both = np.unique(one * len(of_truth) + other, return_counts=True)
-    return _Cells(*np.divmod(keys, max(len(of_truth), 1)), both, of_found, of_truth)
+    row, column = np.divmod(keys, max(len(of_truth), 1))
+    return _Cells(
+        np.append(row, len(of_found) + np.arange(len(same))),
+        np.append(column, len(of_truth) + np.arange(len(same))),
+        np.append(both, same),
+        np.append(of_found, same),
+        np.append(of_truth, same),
+    )
 
 
 def _pairs(sizes: Labels) -> int:

@@ -53,21 +53,26 @@ class Work(Protocol):
 
 
 class Here:
-    """This process does the work, with the log's rows of these pins in memory."""
+    """This process does the work, with the log's rows of these pins in memory: read once."""
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
+        self._rows: pa.Table | None = None
 
     def forest(self, ordinals: Int64, trusted: float) -> tuple[Int64, Int64]:
-        rows = self._read(ordinals, ["ordinal", "links"])
-        return trusted_forest(logged_links(*rows.columns), ordinals, trusted)
+        self._rows = self._read(ordinals)
+        links = logged_links(self._rows["ordinal"], self._rows["links"])
+        return trusted_forest(links, ordinals, trusted)
 
     def parts(self, recipe: Recipe, todo: Todo) -> Done:
-        return parts_of(recipe, todo, self._read(todo.ordinals, COLUMNS))
+        rows = self._read(todo.ordinals) if self._rows is None else self._rows
+        self._rows = None
+        known = rows["ordinal"].to_numpy()
+        return parts_of(recipe, todo, rows.filter(pa.array(among(todo.ordinals, known))))
 
-    def _read(self, ordinals: Int64, columns: list[str]) -> pa.Table:
+    def _read(self, ordinals: Int64) -> pa.Table:
         wanted = ds.field("ordinal").isin(pa.array(ordinals)) & (ds.field("kind") == "add")
-        return self._lake.read("pins", columns, wanted)
+        return self._lake.read("pins", COLUMNS, wanted)
 
 
 def trusted_forest(links: LoggedLinks, live: Int64, trusted: float) -> tuple[Int64, Int64]:
