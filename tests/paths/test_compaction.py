@@ -163,8 +163,11 @@ def test_the_command_asks_before_it_moves_much(
     world.events(30)
     left = world.lake.read("clusters").to_pylist()
     world.lake.table("clusters").delete()  # and now everyone is alone
-    rows = [{**row, "cluster_id": 10_000 + i} for i, row in enumerate(left)]
-    world.lake.append_rows("clusters", rows)
+    for row in left:
+        if row["cluster_id"] is not None:
+            row["cluster_id"] = row["head_ordinal"] = row["ordinal"]
+            row["head"] = row["pin_id"]
+    world.lake.append_rows("clusters", left)
     config = tmp_path / "neardup.toml"
     config.write_text(f'[lake]\npath = "{world.lake.path}"\n', "utf-8")
     refused = CliRunner().invoke(cli, ["compact", "--config", str(config)])
