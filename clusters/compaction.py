@@ -42,9 +42,13 @@ FEW = 100
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a compaction came to: its figures, as in ``generations``, and what clusters became."""
+    """What a compaction came to: its figures, as in ``generations``, and what clusters became.
+
+    ``recomputed``: so many of the live pins were weighed anew.
+    """
 
     generation: int
+    recomputed: int
     figures: dict[str, Any]
     history: History
 
@@ -81,7 +85,7 @@ def prepare(
         lake.append("clusters", _rows(now, placed, generation))
         crash_point("compaction.written")
         generation_row(lake, generation, "prepared", **figures)
-    return Outcome(generation, figures, history(now.cluster_ids, placed.cluster_ids))
+    return Outcome(generation, len(todo), figures, history(now.cluster_ids, placed.cluster_ids))
 
 
 def _compacted_through(lake: Lake, generation: int, recipe: Recipe) -> int | None:
