@@ -1,8 +1,7 @@
 """The one door to the tables: nothing else creates, appends to, or maintains them.
 
 Commits go through delta-rs (``deltalake``): an append from the driver takes about 10 ms where
-Spark's Delta writer takes 200. Spark reads the same tables, and the nightly compaction writes a
-whole generation through it.
+Spark's Delta writer takes 200, a generation of a million pins .4 s. Spark reads the same tables.
 """
 
 import hashlib
