@@ -23,7 +23,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 from neardup.schemas.crash import crash_point
 from neardup.schemas.errors import LakeError, StreamError
 from neardup.schemas.tables import FORMAT_VERSION, TABLES, TableSpec
-from neardup.schemas.views import CURRENT_GENERATION, VIEWS
+from neardup.schemas.views import VIEWS
 
 _FORMAT_KEY = "neardup.formatVersion"
 _RETENTION = timedelta(hours=2)
@@ -132,10 +132,12 @@ class Lake:
 
     def current_generation(self) -> int:
         """The generation that readers see now."""
-        generation = self.rows(CURRENT_GENERATION)[0]["generation"]
-        if generation is None:
+        published = self.read(
+            "generations", ["sequence", "generation"], ds.field("status") == "published"
+        ).to_pylist()
+        if not published:
             raise LakeError(f"No generation is published in {self.path}: start `neardup stream`.")
-        return int(generation)
+        return int(max(published, key=lambda row: row["sequence"])["generation"])
 
     def remove_generation(self, generation: int) -> None:
         """Delete the rows of a generation that was never prepared (a killed compaction's)."""
