@@ -40,10 +40,10 @@ def rows(net: FeedForward, quick: bool, seed: int) -> list[Figure]:
 
 
 def drawn_pairs(count: int, seed: int) -> tuple[Signatures, Signatures]:
-    """Pairs of signatures uint8 [count, 128] that differ in 0 to 400 bits."""
+    """Pairs of signatures uint8 [count, 128] that differ in about 20 to 400 bits; none is equal."""
     rng = np.random.default_rng(seed)
     left = rng.integers(0, 256, (count, 128), np.uint8)
-    flips = rng.random((count, 1024)) < rng.uniform(0, 0.4, (count, 1))
+    flips = rng.random((count, 1024)) < rng.uniform(0.02, 0.4, (count, 1))
     return left, left ^ np.packbits(flips, axis=1)
 
 
