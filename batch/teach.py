@@ -23,11 +23,18 @@ from neardup.models.comparison import FEATURES, compare
 from neardup.models.edits import edit
 from neardup.models.images import decode
 from neardup.models.local_features import LocalFeatures, local_features
-from neardup.models.teacher import TREE, Teacher
+from neardup.models.teacher import TAKEN, TREE, Teacher
 from neardup.schemas.errors import ArtifactError
 
-DEPTH, LEAF = 4, 25  # levels of the tree; pairs that a leaf holds at least
+DEPTH, LEAF = 4, 10  # levels of the tree; pairs that a leaf holds at least
 COPIES, ALIKE = 3, 2
+# The tree may not call a pair less alike for more inliers, nor more alike for a worse residual.
+DIRECTION = {
+    **dict.fromkeys(("inliers", "inlier_ratio", "overlap", "spread"), 1),
+    **dict.fromkeys(("correlation", "agreement"), 1),
+    **dict.fromkeys(("residual", "stretch", "scale"), -1),
+}  # in no direction: the number of keypoints, which the tree is not shown
+SHOWN = FEATURES[:-1]
 DECORATIONS = ("caption", "meme", "screenshot", "overlay", "emoji")
 
 Booleans = npt.NDArray[np.bool_]
@@ -72,7 +79,7 @@ def teach(pairs: KnownPairs) -> Teacher:
 
 def natural(teacher: Teacher, pairs: KnownPairs) -> Booleans:
     """Which false pairs are of two pictures that the teacher takes for one, bool [n]."""
-    alike = pairs.originals & ~pairs.same & (teacher.probability(pairs.features) >= 0.5)
+    alike = pairs.originals & ~pairs.same & (teacher.probability(pairs.features) >= TAKEN)
     keys = _keys(pairs)
     return ~pairs.same & np.isin(keys, keys[alike])
 
@@ -87,8 +94,13 @@ def fit_tree(features: npt.NDArray[np.float64], same: Booleans) -> Teacher:
             "there is nothing to tell apart: give --images at least a dozen different photos."
         )
     leaf = min(LEAF, max(1, len(same) // 20))
-    fitted = DecisionTreeClassifier(max_depth=DEPTH, min_samples_leaf=leaf, random_state=0)
-    tree = fitted.fit(features, same).tree_
+    fitted = DecisionTreeClassifier(
+        max_depth=DEPTH,
+        min_samples_leaf=leaf,
+        monotonic_cst=[DIRECTION[name] for name in SHOWN],
+        random_state=0,
+    )
+    tree = fitted.fit(features[:, : len(SHOWN)], same).tree_
     arrays: dict[str, Any] = {
         "feature": np.maximum(tree.feature, -1),
         "limit": np.where(tree.feature >= 0, tree.threshold, 0),
@@ -106,7 +118,7 @@ def figures(
     known = {int(key) for left, right in map(sorted, duplicates) for key in [left << 32 | right]}
     clean = pairs.take(pairs.same | ~np.isin(_keys(pairs), list(known)))
     share = teacher.probability(clean.features)
-    said, same = share >= 0.5, clean.same
+    said, same = share >= TAKEN, clean.same
     unsure = np.array([word == "unsure" for word in teacher.verdicts(clean.features)])
     return {
         "true_pairs": int(same.sum()),

@@ -87,17 +87,20 @@ def _correlation(left: Doubles, right: Doubles) -> float:
 
 
 def _agreement(left: Doubles, right: Doubles, covered: npt.NDArray[np.bool_]) -> float:
-    """The median correlation of blocks that are covered and not blank in both pictures."""
-    whole = _blocks(covered).all(axis=1)
-    here, there = (_blocks(levels)[whole] for levels in (left, right))
-    here, there = (side - side.mean(axis=1, keepdims=True) for side in (here, there))
-    here_std, there_std = here.std(axis=1), there.std(axis=1)
-    textured = np.maximum(here_std, there_std) >= FAINT
+    """The median correlation of blocks that are mostly covered and not blank in both pictures."""
+    weight = _blocks(covered).astype(np.float64)
+    mostly = weight.mean(axis=1) >= 0.5
+    weight = weight[mostly] / weight[mostly].sum(axis=1, keepdims=True)
+    sides = [_blocks(levels)[mostly] for levels in (left, right)]
+    here, there = (side - (weight * side).sum(axis=1, keepdims=True) for side in sides)
+    here_var, there_var = (weight * here**2).sum(axis=1), (weight * there**2).sum(axis=1)
+    product = (weight * here * there).sum(axis=1)
+    textured = np.maximum(here_var, there_var) >= FAINT**2
     if not textured.any():
         return 0.0
-    product = (here * there).mean(axis=1)[textured]
     # A block that is blank in one picture alone disagrees: the floor keeps noise from counting.
-    return float(np.median(product / np.maximum(here_std * there_std, FAINT**2 / 4)[textured]))
+    spread = np.sqrt(np.maximum(here_var * there_var, FAINT**4 / 16))
+    return float(np.median((product / spread)[textured]))
 
 
 def _blocks(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:

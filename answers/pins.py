@@ -1,0 +1,86 @@
+"""Two live pins side by side: what the tables know of them and of the link between them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neardup.index.store import stacked
+from neardup.schemas.errors import LakeError
+from neardup.schemas.lake import Lake
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A live pin: its signature uint8 [128], its cluster, and where its picture may be found."""
+
+    pin_id: str
+    ordinal: int
+    signature: npt.NDArray[np.uint8]
+    hasher: str
+    cluster_id: int
+    head: str
+    image_uri: str | None
+    thumbnail: bytes | None
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link as it stands in ``pins``: decided when ``newer`` came, by ``model``, for good."""
+
+    newer: str
+    older: str
+    overlap: int
+    hamming: int
+    log_odds: float
+    model: str
+
+
+def live_pin(lake: Lake, pin_id: str) -> Pin:
+    """The live version of a pin. Raises LakeError for one that never came or was deleted."""
+    rows = lake.rows(
+        """SELECT p.pin_id, p.ordinal, p.signature, p.hasher, c.cluster_id, c.head,
+                  p.image_uri, p.thumbnail
+        FROM clusters_current c JOIN pins p ON p.ordinal = c.ordinal AND p.kind = 'add'
+        WHERE c.pin_id = $pin""",
+        {"pin": pin_id},
+    )
+    if not rows:
+        raise LakeError(_why_not_live(lake, pin_id))
+    signature = stacked([rows[0].pop("signature")])[0]
+    return Pin(signature=signature, **rows[0])
+
+
+def link_between(lake: Lake, a: Pin, b: Pin) -> Link | None:
+    """The link between two live pins, if the newer one met the older one."""
+    older, newer = sorted((a, b), key=lambda pin: pin.ordinal)
+    rows = lake.rows(
+        """SELECT l.link.overlap AS overlap, l.link.hamming AS hamming,
+                  l.link.score AS log_odds, p.model
+        FROM pins p, unnest(p.links) AS l(link)
+        WHERE p.kind = 'add' AND p.ordinal = $newer AND l.link.ordinal = $older""",
+        {"newer": newer.ordinal, "older": older.ordinal},
+    )
+    return Link(newer.pin_id, older.pin_id, **rows[0]) if rows else None
+
+
+def _why_not_live(lake: Lake, pin_id: str) -> str:
+    last: list[Mapping[str, Any]] = lake.rows(
+        """SELECT kind, batch_seq, event_time FROM pins WHERE pin_id = $pin
+        ORDER BY batch_seq DESC, "partition" DESC, "offset" DESC LIMIT 1""",
+        {"pin": pin_id},
+    )
+    if not last:
+        return (
+            f'No pin {pin_id!r} is in {lake.path}: `neardup query "SELECT pin_id FROM pins"` '
+            "lists those that came, the table quarantine those that were refused."
+        )
+    when = last[0]["event_time"].isoformat(timespec="seconds")
+    if last[0]["kind"] == "delete":
+        return f"The pin {pin_id!r} was deleted at {when} (batch {last[0]['batch_seq']})."
+    return (
+        f"The pin {pin_id!r} came at {when} (batch {last[0]['batch_seq']}) but is in no cluster "
+        "yet: wait until the stream has finished that batch, or start it."
+    )
