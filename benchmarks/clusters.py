@@ -1,6 +1,7 @@
 """`neardup bench clusters`: components, the k-cut and the fold, beside libraries and the optimum.
 
-Arrays only: no Spark, no lake. Times are the processor's (of this thread) unless they say else.
+Arrays only: no Spark, no lake, but for the compaction, whose times are the clock's. Other times are
+the processor's (of this thread) unless they say else.
 """
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from neardup.benchmarks import clusters_chain, clusters_cut, clusters_fold
+from neardup.benchmarks import clusters_chain, clusters_compact, clusters_cut, clusters_fold
 from neardup.benchmarks.figures import Figure, compared
 from neardup.benchmarks.index_peers import alternate
 from neardup.clusters.components import components
@@ -23,6 +24,7 @@ def run(quick: bool, seed: int) -> list[Figure]:
         *clusters_cut.rows(quick, seed),
         *clusters_chain.rows(quick, seed),
         *clusters_fold.rows(quick, seed),
+        *clusters_compact.rows(quick, seed),
     ]
 
 

@@ -8,6 +8,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from neardup.clusters.ascending import among
 from neardup.clusters.evidence import Links, Signatures, Words
 from neardup.index.hamming import row_distance, words
 
@@ -27,8 +28,8 @@ def missed_pairs(
     _, sizes = np.unique(pieces, return_counts=True)
     begins = np.append(0, np.cumsum(sizes))
     newer, older = _nearest(words(signatures), order, begins, radius, most)
-    known = _keys(links.left, links.right, len(pieces))
-    new = ~np.isin(_keys(newer, older, len(pieces)), known)
+    known = np.sort(_keys(links.left, links.right, len(pieces)))
+    new = ~among(known, _keys(newer, older, len(pieces)))
     return newer[new], older[new]
 
 

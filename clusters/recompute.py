@@ -88,7 +88,9 @@ def recompute(recipe: Recipe, pins: Pins, links: Links) -> Parts:
 
 def _in_order(links: Links) -> Links:
     """Sorted, what people said last: so it counts where there is a link too."""
-    order = np.lexsort((links.scores, links.right, links.left, np.isinf(links.scores)))
+    pairs = links.left * (links.right.max(initial=0) + 1) + links.right
+    order = np.argsort(pairs, kind="stable")
+    order = order[np.argsort(np.isinf(links.scores[order]), kind="stable")]
     return Links(links.left[order], links.right[order], links.scores[order])
 
 
