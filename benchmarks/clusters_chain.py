@@ -50,7 +50,7 @@ def rows(quick: bool, seed: int) -> list[Figure]:
             target=f"A and B apart, none above {bound} bits",
             met=apart[name] == orders and max(values) <= bound,
             quality=f"A and B apart in {apart[name]} of {orders} orders, with no pair beyond "
-            f"{APART} bits in a cluster (`Evidence.apart`, which the stream does not set yet)",
+            f"{APART} bits in a cluster (`evidence_of`)",
         )
         for name, values in widths.items()
     ]
