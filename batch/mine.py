@@ -5,7 +5,7 @@ of one picture, and pictures that only look alike. Candidates are nearest neighb
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from neardup.batch.pictures import Recipe, embed_folders, pictures_of
 from neardup.index.hamming import pairs_within_batch
 from neardup.models.comparison import FEATURES, compare
+from neardup.models.hasher import Hasher
 from neardup.models.images import decode
 from neardup.models.local_features import LocalFeatures, local_features
 from neardup.models.teacher import Teacher
@@ -99,14 +101,34 @@ def features_of(files: Sequence[Path], rows: Int64, processes: int = 1) -> dict[
     return dict(zip(rows.tolist(), found, strict=True))
 
 
-def write_mined(path: Path, mined: MinedPairs, names: Sequence[str]) -> None:
-    """A CSV with a row a pair: left, right, label, hamming and the features."""
+def mine_folder(
+    folder: Path, hasher: Hasher, teacher: Teacher, weights: Path | None = None, processes: int = 1
+) -> tuple[MinedPairs, list[str]]:
+    """The pairs of the pictures below a folder, and the pictures' names.
+
+    ``weights``: of the hasher's embedder, if it needs some. Raises SettingsError if there is none.
+    """
+    recipe = Recipe(hasher.embedder, weights, 0, 0)
+    embedded = embed_folders([folder], recipe, processes=processes)
+    paths = {path.name: path for path in pictures_of(folder)}
+    files = [paths[name] for name in embedded.names]
+    signatures = hasher.sign(embedded.originals)
+    return mine_pairs(files, signatures, teacher, processes=processes), embedded.names
+
+
+def write_mined(path: Path, mined: Mapping[str, tuple[MinedPairs, Sequence[str]]]) -> None:
+    """A CSV with a row a pair: folder, left, right, label, hamming and the features.
+
+    ``mined``: pairs and names by the name of their folder.
+    """
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
-        table.writerow(["left", "right", "label", "hamming", *FEATURES])
-        for left, right, hamming, features, verdict in zip(*mined, strict=True):
-            numbers = [f"{value:.4g}" for value in features]
-            table.writerow([names[left], names[right], verdict, hamming, *numbers])
+        table.writerow(["folder", "left", "right", "label", "hamming", *FEATURES])
+        for folder, (pairs, names) in mined.items():
+            for left, right, hamming, features, verdict in zip(*pairs, strict=True):
+                numbers = [f"{value:.4g}" for value in features]
+                row = [folder, names[left], names[right], verdict, hamming, *numbers]
+                table.writerow(row)
 
 
 def _look(paths: list[Path], processes: int) -> Iterator[LocalFeatures]:

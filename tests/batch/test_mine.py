@@ -1,14 +1,17 @@
 """Candidates against brute force; a few real pictures through the whole of mining."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from neardup.batch.mine import candidates, mine_pairs, write_mined
+from neardup.cli.mine import command
 from neardup.models.edits import edit
 from neardup.models.teacher import Teacher
 
@@ -57,11 +60,29 @@ def test_a_copy_among_other_pictures_is_mined(tmp_path: Path) -> None:
     assert {verdicts[i, 4] for i in range(4)} == {"unsure"}, "a blank wall has nothing to look at"
     others = {verdicts[pair] for pair in ((0, 1), (0, 2), (1, 2), (1, 3), (2, 3))}
     assert "same" not in others and "other" in others
-    write_mined(tmp_path / "mined.csv", mined, [file.name for file in files])
+    write_mined(tmp_path / "mined.csv", {"demo": (mined, [file.name for file in files])})
     with (tmp_path / "mined.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    same = [(row["left"], row["right"]) for row in rows if row["label"] == "same"]
-    assert same == [(PHOTOS[0].name, "copy.png")]
+    same = [(row["folder"], row["left"], row["right"]) for row in rows if row["label"] == "same"]
+    assert same == [("demo", PHOTOS[0].name, "copy.png")]
+
+
+def test_the_command_mines_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "holiday"
+    folder.mkdir()
+    for photo in PHOTOS[:4]:
+        shutil.copy(photo, folder)
+    image = Image.open(PHOTOS[2]).convert("RGB")
+    edit(image, "border", 0.3, np.random.default_rng(1)).save(folder / "again.png")
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    out = tmp_path / "mined.csv"
+    shown = CliRunner().invoke(command, ["--images", str(folder), "--out", str(out)])
+    assert shown.exit_code == 0, shown.output
+    with out.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    same = [{row["left"], row["right"]} for row in rows if row["label"] == "same"]
+    assert same == [{PHOTOS[2].name, "again.png"}]
+    assert {row["folder"] for row in rows} == {"holiday"}
 
 
 def test_one_picture_or_none_gives_no_pairs() -> None:

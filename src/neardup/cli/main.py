@@ -23,6 +23,7 @@ COMMANDS = {
     "evaluate": "Measure precision and recall on a folder with known truth.",
     "models": "Which classifier decides, and which scores beside it.",
     "train": "Learn a hasher and a classifier from a folder of pictures.",
+    "mine": "Label pairs among photos that nobody paired, for train --verdicts.",
     "demo": "Real pictures through the whole system.",
     "bench": "Measure, with a peer in the same run.",
     "doctor": "Check the machine and say how to mend it.",

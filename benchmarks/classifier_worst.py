@@ -1,0 +1,91 @@
+"""The worst false pairs among pictures that nobody paired, as one picture to look at.
+
+What the classifier reports among them holds natural duplicates. The teacher says which: pairs that
+it takes for the same picture are no errors, and are only counted.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from neardup.batch.mine import features_of
+from neardup.index.hamming import pairs_within_batch
+from neardup.models.classifier import Classifier, log_odds_numpy
+from neardup.models.comparison import compare
+from neardup.models.images import decode
+from neardup.models.teacher import Teacher
+
+WORST = 50
+SIDE_PX, ACROSS, LINE_PX = 84, 5, 13
+
+Int64 = npt.NDArray[np.int64]
+
+
+class Reported(NamedTuple):
+    """Pairs of n pictures that a classifier reports, highest score first.
+
+    ``left``, ``right`` int64 [m]: rows of the pictures; ``score`` float32 [m]; ``verdict`` [m]: the
+    teacher's; ``comparisons``: all pairs of the pictures.
+    """
+
+    left: Int64
+    right: Int64
+    score: npt.NDArray[np.float32]
+    verdict: npt.NDArray[np.str_]
+    comparisons: int
+
+    @property
+    def false(self) -> npt.NDArray[np.bool_]:
+        """Those that the teacher does not take for one picture."""
+        return self.verdict != "same"
+
+    @property
+    def false_per_million(self) -> float:
+        return 1e6 * float(self.false.sum()) / max(1, self.comparisons)
+
+
+def reported(
+    files: Sequence[Path],
+    signatures: npt.NDArray[np.uint8],
+    classifier: Classifier,
+    teacher: Teacher,
+    processes: int = 1,
+) -> Reported:
+    """All pairs at or above the threshold among ``files``, with ``signatures`` uint8 [n, 128]."""
+    right, left, _ = (
+        column.astype(np.int64) for column in pairs_within_batch(signatures, classifier.radius)
+    )
+    scores = log_odds_numpy(classifier, signatures[left], signatures[right])
+    found = np.flatnonzero(scores >= classifier.threshold)
+    found = found[np.argsort(-scores[found], kind="stable")]
+    left, right = left[found], right[found]
+    looks = features_of(files, np.unique(np.concatenate([left, right])), processes)
+    features = [
+        compare(looks[i], looks[j]).features
+        for i, j in zip(left.tolist(), right.tolist(), strict=True)
+    ]
+    verdict = np.array(teacher.verdicts(np.array(features).reshape(-1, 10)), np.str_)
+    n = len(signatures)
+    return Reported(left, right, scores[found], verdict, n * (n - 1) // 2)
+
+
+def sheet(files: Sequence[Path], pairs: Reported, worst: int = WORST) -> Image.Image:
+    """The false pairs of the highest scores, side by side, each with its score."""
+    chosen = np.flatnonzero(pairs.false)[:worst]
+    cell, down = 2 * SIDE_PX + 6, SIDE_PX + LINE_PX + 3
+    rows = max(1, -(-len(chosen) // ACROSS))
+    canvas = Image.new("RGB", (ACROSS * cell, rows * down), (255, 255, 255))
+    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(10)
+    for place, pair in enumerate(chosen):
+        x, y = place % ACROSS * cell, place // ACROSS * down
+        words = f"{pairs.score[pair]:.1f}  {pairs.verdict[pair]}"
+        pen.text((x + 2, y), words, (30, 30, 30), font)
+        for side, row in enumerate((pairs.left[pair], pairs.right[pair])):
+            image = decode(files[row].read_bytes())
+            image.thumbnail((SIDE_PX, SIDE_PX))
+            canvas.paste(image, (x + side * (SIDE_PX + 1), y + LINE_PX))
+    return canvas
