@@ -161,5 +161,6 @@ def _join(
 
 
 def _hue(hue: int) -> tuple[int, int, int]:
-    red, green, blue = Image.new("HSV", (1, 1), (hue, 220, 200)).convert("RGB").getpixel((0, 0))
+    pixel = np.asarray(Image.new("HSV", (1, 1), (hue, 220, 200)).convert("RGB"))[0, 0]
+    red, green, blue = pixel.tolist()
     return red, green, blue

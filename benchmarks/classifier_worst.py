@@ -41,7 +41,8 @@ class Reported(NamedTuple):
     @property
     def false(self) -> npt.NDArray[np.bool_]:
         """Those that the teacher does not take for one picture."""
-        return self.verdict != "same"
+        false: npt.NDArray[np.bool_] = self.verdict != "same"
+        return false
 
     @property
     def false_per_million(self) -> float:
