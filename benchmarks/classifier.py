@@ -10,11 +10,13 @@ from tqdm import tqdm
 
 from neardup.benchmarks import (
     classifier_crowd,
+    classifier_geometry,
     classifier_images,
     classifier_int8,
     classifier_quality,
     classifier_speed,
     classifier_stream,
+    classifier_teacher,
 )
 from neardup.benchmarks.classifier_data import Pictures
 from neardup.benchmarks.figures import Figure
@@ -28,7 +30,12 @@ def run(quick: bool, seed: int) -> list[Figure]:
 
 
 def _measured(pictures: Pictures, quick: bool, seed: int) -> Iterator[Figure]:
-    yield from classifier_quality.rows(pictures, quick, seed)
+    judgement = classifier_quality.judgement_of(pictures, quick, seed)
+    scores = classifier_quality.scored(pictures, judgement)
+    yield from classifier_quality.rows(pictures, judgement, scores)
+    yield from classifier_teacher.rows(pictures, quick, seed)
+    if not quick:
+        yield from classifier_geometry.rows(pictures, judgement, scores, seed)
     yield from classifier_crowd.rows(pictures, quick)
     yield from classifier_stream.rows(quick, seed)
     net = classifier_int8.reference_net(pictures, quick, seed)

@@ -20,11 +20,9 @@ DRAWS = 400
 Doubles = npt.NDArray[np.float64]
 
 
-def rows(pictures: Pictures, quick: bool, seed: int) -> list[Figure]:
-    """The figures of quality."""
+def rows(pictures: Pictures, judgement: Judgement, scores: Doubles) -> list[Figure]:
+    """The figures of quality. ``judgement`` of the labelled pictures; ``scores``: ``scored``."""
     classifier = Classifier.load()
-    judgement = Judgement(pictures.labelled.source, 50 if quick else DRAWS, seed)
-    scores = scored(classifier, pictures, judgement)
     return [
         *at_the_threshold(classifier, judgement, scores),
         *beside_the_floors(classifier, pictures, judgement, scores),
@@ -32,8 +30,15 @@ def rows(pictures: Pictures, quick: bool, seed: int) -> list[Figure]:
     ]
 
 
-def scored(classifier: Classifier, pictures: Pictures, judgement: Judgement) -> Doubles:
-    """The score of each labelled pair, float64 [pairs]; -inf beyond the radius."""
+def judgement_of(pictures: Pictures, quick: bool, seed: int) -> Judgement:
+    """All pairs of the labelled pictures."""
+    return Judgement(pictures.labelled.source, 50 if quick else DRAWS, seed)
+
+
+def scored(pictures: Pictures, judgement: Judgement) -> Doubles:
+    """The bundled classifier's score of each labelled pair, float64 [pairs]; -inf beyond the
+    radius."""
+    classifier = Classifier.load()
     signatures = pictures.labelled.signatures
     scores = np.full(len(judgement.left), -np.inf)
     bits = 2 * np.unpackbits(signatures, axis=1).astype(np.float32) - 1

@@ -23,7 +23,7 @@ def rows(pictures: Pictures, quick: bool, seed: int) -> list[Figure]:
     pairs = known_pairs(
         files,
         np.concatenate([signatures for _, signatures in parts]),
-        sources=40 if quick else 400,
+        sources=40 if quick else 300,
         seed=seed,
         processes=os.cpu_count() or 1,
     )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from neardup.benchmarks.classifier_crowd import false_pairs
+from neardup.benchmarks.classifier_crowd import reported_pairs
 from neardup.benchmarks.classifier_int8 import one_after_the_other
 from neardup.benchmarks.classifier_stream import pairs_a_link
 from neardup.models.classifier import Classifier, log_odds_numpy
@@ -16,7 +16,7 @@ def test_every_pair_of_different_pictures_is_compared_once() -> None:
     signatures[7], signatures[1400] = signatures[3], signatures[3]
     signatures[1400, 0] ^= 1
     classifier = Classifier.load()
-    row = false_pairs(TensorFlowScorer(classifier), signatures, "nothing")
+    row = reported_pairs(TensorFlowScorer(classifier), signatures, "nothing")
     left, right = np.triu_indices(1500, 1)
     near = np.bitwise_count(signatures[left] ^ signatures[right]).sum(axis=1) <= classifier.radius
     scores = log_odds_numpy(classifier, signatures[left[near]], signatures[right[near]])
