@@ -19,6 +19,7 @@ from neardup.models.classifier import Classifier, log_odds_numpy
 from neardup.models.comparison import FEATURES, Comparison, compare
 from neardup.models.images import decode
 from neardup.models.local_features import LocalFeatures, local_features
+from neardup.models.registry import classifier_of
 from neardup.models.teacher import Teacher
 from neardup.schemas.errors import BadEvent, SettingsError
 from neardup.schemas.events import read_uri
@@ -98,7 +99,7 @@ def explain(
     """
     lake = Lake(settings.lake.path)
     left, right = (live_pin(lake, pin_id) for pin_id in pins)
-    classifier = Classifier.load(settings.models.classifier)
+    classifier = classifier_of(lake, settings)
     for pin in (left, right):
         classifier.check_hasher(pin.hasher)
     plan = current_plan(lake)

@@ -109,7 +109,7 @@ def _seen(sight: Sight | None) -> list[str]:
         return [f"{sight.verdict}: {few}"]
     map_ = sight.transform[:2, :2]
     scale = float(np.sqrt(abs(np.linalg.det(map_))))
-    turn = np.degrees(np.arctan2(map_[1, 0], map_[1, 1] if sight.comparison.mirror else map_[0, 0]))
+    turn = np.degrees(np.arctan2(-map_[0, 1], map_[1, 1]))  # a mirror changes only x
     mirror = ", mirrored" if sight.comparison.mirror else ""
     matched = len(sight.comparison.alignment.left) if sight.comparison.alignment else 0
     return [
