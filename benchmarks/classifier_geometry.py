@@ -51,7 +51,8 @@ def rows(pictures: Pictures, judgement: Judgement, scores: Doubles, seed: int) -
     beyond = teacher.probability(_features(looks, judgement, sample)) >= TAKEN
     return [
         _alone(judgement, seen, near, f"{int(beyond.sum())} of {len(sample):,} farther ones taken"),
-        _with_classifier(judgement, scores, seen, Classifier.load()),
+        _with_classifier(judgement, scores, seen, beyond=False),
+        _with_classifier(judgement, scores, seen, beyond=True),
         figure("pairs a second by the teacher, keypoints known, one thread", "pairs/s", [speed]),
     ]
 
@@ -69,12 +70,16 @@ def ranked(teacher: Teacher, features: Doubles) -> Doubles:
     return teacher.probability(features) + agreement / 1000
 
 
-def checked(scores: Doubles, seen: Doubles, threshold: float) -> tuple[Doubles, Int64]:
+def checked(
+    scores: Doubles, seen: Doubles, threshold: float, beyond: bool = False
+) -> tuple[Doubles, Int64]:
     """Scores with the doubtful ones replaced by the teacher's word, and which were in doubt.
 
-    A doubtful pair goes above all scores or below them, by what the teacher takes it for.
+    A doubtful pair goes to one end of the band or the other, by what the teacher takes it for.
+    ``beyond``: pairs that have no score (-inf) but that the teacher saw are in doubt as well.
     """
-    doubtful = np.flatnonzero((scores >= threshold - BELOW) & (scores < threshold + ABOVE))
+    band = (scores >= threshold - BELOW) & (scores < threshold + ABOVE)
+    doubtful = np.flatnonzero(band | (beyond & (scores == -np.inf) & (seen > -np.inf)))
     after = scores.copy()
     said = np.where(seen[doubtful] >= TAKEN, threshold + ABOVE, threshold - BELOW)
     after[doubtful] = said + seen[doubtful].clip(0, 2) / 10
@@ -92,14 +97,13 @@ def _alone(judgement: Judgement, seen: Doubles, near: Int64, beyond: str) -> Fig
     )
 
 
-def _with_classifier(
-    judgement: Judgement, scores: Doubles, seen: Doubles, classifier: Classifier
-) -> Figure:
-    same = judgement.same
-    after, doubtful = checked(scores, seen, classifier.threshold)
+def _with_classifier(judgement: Judgement, scores: Doubles, seen: Doubles, beyond: bool) -> Figure:
+    classifier, same = Classifier.load(), judgement.same
+    after, doubtful = checked(scores, seen, classifier.threshold, beyond)
     precision, recall = precision_recall(after, same, int(same.sum()), classifier.threshold)
     return recall_row(
-        "the classifier, the teacher where it is in doubt",
+        "the classifier, the teacher where it is in doubt"
+        + (f" and from its radius on up to {REACH} bits" if beyond else ""),
         judgement.recall(after),
         quality=f"as they decide: precision {precision:.4f}, recall {recall:.3f}; "
         f"{len(doubtful):,} pairs in doubt, within {BELOW:g} of the threshold "

@@ -49,3 +49,5 @@ def test_only_doubtful_pairs_are_decided_by_the_teacher() -> None:
     assert doubtful.tolist() == [2, 3]
     assert (after[[0, 1, 4]] == scores[[0, 1, 4]]).all()
     assert after[2] > threshold > after[3]
+    after, doubtful = checked(scores, seen, threshold, beyond=True)
+    assert doubtful.tolist() == [0, 2, 3] and after[0] > threshold
