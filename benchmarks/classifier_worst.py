@@ -1,9 +1,12 @@
 """The worst false pairs among pictures that nobody paired, as one picture to look at.
 
 What the classifier reports among them holds natural duplicates. The teacher says which: pairs that
-it takes for the same picture are no errors, and are only counted.
+it takes for the same picture are no errors, and are only counted. The picture in the docs:
+``python -m neardup.benchmarks.classifier_worst docs/worst_pairs.jpg``.
 """
 
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,9 +16,12 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from neardup.batch.mine import features_of
+from neardup.batch.pictures import Recipe, embed_folders, pictures_of
+from neardup.benchmarks.classifier_data import KINDS, folder_of
 from neardup.index.hamming import pairs_within_batch
 from neardup.models.classifier import Classifier, log_odds_numpy
 from neardup.models.comparison import compare
+from neardup.models.hasher import Hasher
 from neardup.models.images import decode
 from neardup.models.teacher import Teacher
 
@@ -90,3 +96,31 @@ def sheet(files: Sequence[Path], pairs: Reported, worst: int = WORST) -> Image.I
             image.thumbnail((SIDE_PX, SIDE_PX))
             canvas.paste(image, (x + side * (SIDE_PX + 1), y + LINE_PX))
     return canvas
+
+
+def draw_worst(path: Path, processes: int = 1) -> list[tuple[str, int, Reported]]:
+    """Write the sheet for all pictures of all kinds, with the bundled models, to ``path`` (JPEG).
+
+    Returns per kind its name, the number of pictures and what is reported inside it.
+    """
+    hasher, classifier, teacher = Hasher.load(), Classifier.load(), Teacher.load()
+    parts, files, all_signatures = [], [], []
+    for kind in KINDS:
+        recipe = Recipe(hasher.embedder, None, 0, 0)
+        embedded = embed_folders([folder_of(kind)], recipe, processes=processes)
+        paths = {file.name: file for file in pictures_of(folder_of(kind))}
+        own = [paths[name] for name in embedded.names]
+        signatures = hasher.sign(embedded.originals)
+        found = reported(own, signatures, classifier, teacher, processes)
+        parts.append((kind, len(own), found))
+        files += own
+        all_signatures.append(signatures)
+    together = reported(files, np.concatenate(all_signatures), classifier, teacher, processes)
+    sheet(files, together).save(path, "JPEG", quality=72)
+    return [*parts, ("together", len(files), together)]
+
+
+if __name__ == "__main__":
+    for kind, n, found in draw_worst(Path(sys.argv[1]), os.cpu_count() or 1):
+        counts = {word: int((found.verdict == word).sum()) for word in ("same", "other", "unsure")}
+        print(f"{kind}: {n} pictures, {counts}, {found.false_per_million:.1f} false a million")
