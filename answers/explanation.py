@@ -86,10 +86,9 @@ def draw(found: Explanation) -> Image.Image:
 def _link(found: Explanation) -> str:
     link = found.link
     if link is not None:
-        probability = 1 / (1 + np.exp(-link.log_odds))
         return (
             f"found when {link.newer} came, {link.hamming} bits from {link.older}, overlap "
-            f"{link.overlap}, probability {probability:.4f} by {link.model}"
+            f"{link.overlap}, log-odds {link.log_odds:.2f} by {link.model}"
         )
     if found.candidates and found.duplicate:
         return "none: another model or plan decided when they came, or nearer pins took the places"
