@@ -1,5 +1,11 @@
-"""The embeddings that training learns from: folders of pictures and edited copies of each."""
+"""The embeddings that training learns from: folders of pictures and edited copies of each.
 
+Embedding takes nearly all the time of a training, so each part is kept on disk as it comes, under
+a name made of all that it depends on: a killed training goes on where it was.
+"""
+
+import hashlib
+import logging
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -7,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +21,16 @@ from numpy.random import Generator
 from PIL import Image
 from tqdm import tqdm
 
+from neardup.models import edits as catalogue
+from neardup.models.checkpoint import load_checkpoint, save_checkpoint
 from neardup.models.edits import EDITS, edit
 from neardup.models.embed import Embedder, open_embedder
 from neardup.models.images import decode
 from neardup.schemas.errors import BadEvent, SettingsError
 
+log = logging.getLogger(__name__)
+
+PART = 32  # pictures that are embedded and kept together: about 5 seconds
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif"}
 
 
@@ -29,7 +40,8 @@ class Embedded:
 
     ``names`` of the n pictures; ``folder`` int64 [n]: which of the folders each lies in;
     ``originals`` float32 [n, d]; ``edited`` float32 [m, d]; ``source`` int64 [m]: the picture
-    that each copy was made from; ``edits`` [m]: what was done, for reports.
+    that each copy was made from; ``edits`` [m]: what was done, "crop:0.31+blur:0.80": names and
+    strengths.
     """
 
     names: list[str]
@@ -50,18 +62,24 @@ class Recipe(NamedTuple):
 
 
 def embed_folders(
-    folders: Sequence[Path], recipe: Recipe, *, processes: int = 1, without: Iterable[str] = ()
+    folders: Sequence[Path],
+    recipe: Recipe,
+    *,
+    processes: int = 1,
+    without: Iterable[str] = (),
+    cache: Path | None = None,
 ) -> Embedded:
     """Embed the pictures of ``folders`` and ``recipe.copies`` edited copies of each.
 
-    Files named in ``without`` are left out; files that are no readable picture are passed over.
-    A picture's copies depend on its name and the seed alone. Raises SettingsError if no picture
-    is found.
+    Files named in ``without`` are left out; files that are no readable picture are passed over,
+    and named in the log. A picture's copies depend on its name and the seed alone. ``cache``: a
+    folder in which the parts are kept, and looked for. Raises SettingsError if no picture is found.
     """
     hidden = set(without)
     files = [(i, path) for i, folder in enumerate(folders) for path in pictures_of(folder)]
     files = [(i, path) for i, path in files if path.name not in hidden]
-    done = [row for row in _embed_all(files, recipe, processes) if row is not None]
+    done = list(_embed_all(files, recipe, processes, cache))
+    _tell_unreadable(files, done)
     if not done:
         listed = ", ".join(str(folder) for folder in folders)
         raise SettingsError(f"No readable picture below {listed}: give --images another folder.")
@@ -85,9 +103,12 @@ def pictures_of(folder: Path) -> list[Path]:
 def random_edits(image: Image.Image, rng: Generator) -> tuple[Image.Image, str]:
     """One edit of the catalogue at any strength; every third time two, as reposts are."""
     names = rng.choice(sorted(EDITS), size=2 if rng.random() < 1 / 3 else 1, replace=False)
+    done = []
     for name in names:
-        image = edit(image, str(name), float(rng.random()), rng)
-    return image, "+".join(str(name) for name in names)
+        strength = float(rng.random())
+        image = edit(image, str(name), strength, rng)
+        done.append(f"{name}:{strength:.2f}")
+    return image, "+".join(done)
 
 
 class _Row(NamedTuple):
@@ -98,27 +119,80 @@ class _Row(NamedTuple):
 
 
 def _embed_all(
-    files: list[tuple[int, Path]], recipe: Recipe, processes: int
-) -> Iterator[_Row | None]:
-    bar = partial(tqdm, total=len(files), unit="picture", desc="embed")
+    files: list[tuple[int, Path]], recipe: Recipe, processes: int, cache: Path | None
+) -> Iterator[_Row]:
+    parts = [files[start : start + PART] for start in range(0, len(files), PART)]
+    work = partial(_embed_part, recipe, cache)
+    with tqdm(total=len(files), unit="picture", desc="embed") as bar:
+        for part, rows in zip(parts, _each(work, parts, processes), strict=True):
+            bar.update(len(part))
+            yield from rows
+
+
+def _each(work: Any, parts: list[Any], processes: int) -> Iterator[list[_Row]]:
     if processes == 1:
-        yield from bar(_embed_file(recipe, file) for file in files)
+        yield from map(work, parts)
         return
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        yield from bar(pool.map(partial(_embed_file, recipe), files, chunksize=16))
+        yield from pool.map(work, parts)
 
 
-def _embed_file(recipe: Recipe, file: tuple[int, Path]) -> _Row | None:
-    folder, path = file
-    try:
-        image = decode(path.read_bytes())
-    except BadEvent:
-        return None
-    rng = np.random.default_rng([recipe.seed, zlib.crc32(path.name.encode())])
-    copies = [random_edits(image, rng) for _ in range(recipe.copies)]
-    images = [image, *(copy for copy, _ in copies)]
-    vectors = _embedder(recipe.embedder, recipe.weights).embed(images)
-    return _Row(folder, path.name, vectors, [name for _, name in copies])
+def _embed_part(recipe: Recipe, cache: Path | None, files: list[tuple[int, Path]]) -> list[_Row]:
+    data = [path.read_bytes() for _, path in files]
+    identity = _identity(recipe, [path.name for _, path in files], data)
+    kept_at = cache / f"{identity[:32]}.npz" if cache else None
+    kept = load_checkpoint(kept_at, identity)
+    if kept is None:
+        kept = _embedded(recipe, files, data)
+        if kept_at:
+            save_checkpoint(kept_at, identity, kept)
+    return [
+        _Row(files[at][0], files[at][1].name, vectors, edits.tolist())
+        for at, vectors, edits in zip(kept["at"], kept["vectors"], kept["edits"], strict=True)
+    ]
+
+
+def _embedded(
+    recipe: Recipe, files: list[tuple[int, Path]], data: list[bytes]
+) -> dict[str, npt.NDArray[Any]]:
+    """Which of the files are pictures: ``at`` [k]; ``vectors`` [k, 1 + copies, d]; ``edits``."""
+    embedder = _embedder(recipe.embedder, recipe.weights)
+    at, vectors, edits = [], [], []
+    for i, ((_, path), content) in enumerate(zip(files, data, strict=True)):
+        try:
+            image = decode(content)
+        except BadEvent:
+            continue
+        rng = np.random.default_rng([recipe.seed, zlib.crc32(path.name.encode())])
+        copies = [random_edits(image, rng) for _ in range(recipe.copies)]
+        at.append(i)
+        vectors.append(embedder.embed([image, *(copy for copy, _ in copies)]))
+        edits.append([done for _, done in copies])
+    shape = (len(at), recipe.copies + 1, embedder.dim)
+    return {
+        "at": np.array(at, np.int64),
+        "vectors": np.array(vectors, np.float32).reshape(shape),
+        "edits": np.array(edits, np.str_).reshape(len(at), recipe.copies),
+    }
+
+
+def _identity(recipe: Recipe, names: list[str], data: list[bytes]) -> str:
+    """SHA-256 of all that the embeddings of a part depend on, the catalogue of edits included."""
+    digest = hashlib.sha256(Path(catalogue.__file__).read_bytes())
+    digest.update(repr((recipe.embedder, recipe.copies, recipe.seed, names)).encode())
+    if recipe.weights:
+        digest.update(recipe.weights.read_bytes())
+    for content in data:
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()
+
+
+def _tell_unreadable(files: list[tuple[int, Path]], done: list[_Row]) -> None:
+    read = {(row.folder, row.name) for row in done}
+    lost = [path.name for folder, path in files if (folder, path.name) not in read]
+    if lost:
+        some = ", ".join(lost[:5])
+        log.warning("%d of %d files are no readable picture: %s", len(lost), len(files), some)
 
 
 @cache

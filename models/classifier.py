@@ -1,10 +1,12 @@
 """Do two signatures show the same picture? A calibrated log-odds for a pair.
 
-    score = intercept - slope * Hamming + clip(net, -limit, +limit)
+    score = intercept - slope * Hamming + pull * (crowd(a) + crowd(b)) + lens(a) . lens(b)
 
-The count of differing bits carries what holds for any picture. The net, a hidden layer on the XOR
-and AND bits, adds what it learned, and the limit keeps what it learned on one kind of picture from
-overruling the count on another. XOR and AND make it symmetric.
+The count of differing bits carries what holds for any picture. ``crowd`` says how near others are
+to each side (``models.crowd``): in a meadow of look-alikes two pictures must be nearer to one
+another than elsewhere. ``lens`` is a layer without bias on a signature's bits as signs, learned so
+that copies point the same way and look-alikes do not: it weighs the bits, and what they share,
+where the count takes all alike. Each part is symmetric.
 
 Weights are whole numbers so small that every sum is exact in its type. TensorFlow and numpy thus
 give the same bits, however pairs are batched and whatever processor adds them up.
@@ -19,30 +21,29 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup.models.artifact import content_hash, load_artifact, save_artifact
+from neardup.models.crowd import crowd_distance
 from neardup.schemas.errors import ArtifactError
 
 BITS = 1024
 
-# 2 * 1,024 inputs of 0 or 1 times at most 2^11, and a bias of at most 2^22, stay below 2^24
-# (float32 is exact up to there); 2^23 times 2^15 times 2^10 hidden units stay below 2^53.
-HIDDEN_LIMIT = 2**11
-BIAS_LIMIT = 2**22
-OUTPUT_LIMIT = 2**15
-MAX_HIDDEN = 2**10
+# 1,024 signs times at most 2^7 stay below 2^24 (float32 is exact up to there); the product of two
+# such sums, 2^34, times 2^10 units stays below 2^53, and so do the other terms.
+LENS_LIMIT = 2**7 - 1
+MAX_WIDTH = 2**10
+COUNT_LIMIT = 2**37
 
-BLOCK = 4096  # pairs unpacked at a time: 32 MiB
+BLOCK = 4096  # pairs unpacked at a time: 16 MiB a side
 
 BUNDLED = Path(__file__).parent / "data" / "classifier.npz"
 
 Signatures = npt.NDArray[np.uint8]
 Scores = npt.NDArray[np.float32]
 
-# name -> (dtype, shape), h for the hidden units
+# name -> (dtype, shape), d for the width of the lens, c for the size of the crowd
 WEIGHTS: Mapping[str, tuple[str, tuple[int | str, ...]]] = {
-    "hidden": ("<i2", (2 * BITS, "h")),  # XOR bits, then AND bits
-    "hidden_bias": ("<i4", ("h",)),
-    "output": ("<i4", ("h",)),
-    "count": ("<i8", (4,)),  # intercept, slope, limit, score of identical signatures
+    "lens": ("|i1", (BITS, "d")),
+    "crowd": ("|u1", ("c", BITS // 8)),  # signatures of pictures that it was trained on
+    "count": ("<i8", (4,)),  # intercept, slope, pull, score of identical signatures
     "unit": ("<f8", ()),  # log-odds that one whole number of a score stands for, a power of two
 }
 
@@ -51,9 +52,10 @@ WEIGHTS: Mapping[str, tuple[str, tuple[int | str, ...]]] = {
 class Classifier:
     """Weights as plain arrays (see WEIGHTS) and the log-odds at which decisions fall.
 
-    ``threshold``: a pair is reported from here on (held-out pair precision .99).
+    ``threshold``: a pair is reported from here on (held-out pair precision .99, by its bound).
     ``trusted``: a link may hold a cluster together from here on (.999).
-    ``radius``: the largest Hamming distance at which a score can reach ``threshold``.
+    ``radius``: pairs of a greater Hamming distance are not looked at (``decisions.RADIUS_SHARE``).
+    ``even``: the score at which a held-out pair within the radius is as likely true as false.
     ``hamming_log_odds`` float32 [1025]: a pair's log-odds from its distance alone, falling, on the
     scale of the scores; zero where 98 % of true pairs are nearer.
     """
@@ -64,7 +66,13 @@ class Classifier:
     threshold: float
     trusted: float
     radius: int
+    even: float
     hamming_log_odds: Scores
+
+    def probability(self, scores: Scores) -> npt.NDArray[np.float64]:
+        """Chance float64 [n] that pairs with these scores, met within the radius, are true."""
+        chance: npt.NDArray[np.float64] = 1 / (1 + np.exp(self.even - scores.astype(np.float64)))
+        return chance
 
     def check_hasher(self, version: str) -> None:
         """Raise ArtifactError unless the signatures come from the hasher it was trained on."""
@@ -124,6 +132,7 @@ class Classifier:
             "threshold": float(arrays["threshold"]),
             "trusted": float(arrays["trusted"]),
             "radius": int(arrays["radius"]),
+            "even": float(arrays["even"]),
         }
         digest = content_hash(
             {
@@ -132,7 +141,7 @@ class Classifier:
                 "decisions": np.frombuffer(repr(sorted(decisions.items())).encode(), np.uint8),
             }
         )
-        version = f"count-net-{digest[:8]}"
+        version = f"crowd-lens-{digest[:8]}"
         return cls(version=version, weights=weights, hamming_log_odds=table, **decisions)
 
     def _decisions(self) -> dict[str, Any]:
@@ -141,28 +150,23 @@ class Classifier:
             "threshold": self.threshold,
             "trusted": self.trusted,
             "radius": self.radius,
+            "even": self.even,
         }
 
 
 def check_weights(weights: Mapping[str, npt.NDArray[Any]]) -> None:
     """Raise ValueError unless shapes, dtypes and sizes are those that keep every sum exact."""
-    hidden = weights["hidden"].shape[-1]
+    width, size = weights["lens"].shape[-1], weights["crowd"].shape[0]
     for name, (dtype, shape) in WEIGHTS.items():
-        wanted = tuple(hidden if side == "h" else side for side in shape)
+        wanted = tuple({"d": width, "c": size}.get(str(side), side) for side in shape)
         found = weights[name]
         if found.dtype != np.dtype(dtype) or found.shape != wanted:
             raise ValueError(f"{name} is {found.dtype} {found.shape}, not {dtype} {wanted}")
-    sizes = {"hidden": HIDDEN_LIMIT, "hidden_bias": BIAS_LIMIT, "output": OUTPUT_LIMIT}
-    for name, limit in sizes.items():
+    for name, limit in {"lens": LENS_LIMIT, "count": COUNT_LIMIT}.items():
         if np.abs(weights[name].astype(np.int64)).max(initial=0) > limit:
             raise ValueError(f"{name} holds values beyond {limit}")
-    if not 0 < hidden <= MAX_HIDDEN:
-        raise ValueError(f"{hidden} hidden units; 1 to {MAX_HIDDEN} are possible")
-
-
-def pair_bits(left: Signatures, right: Signatures) -> Signatures:
-    """XOR bytes and AND bytes of pairs of signatures uint8 [n, 128], side by side [n, 256]."""
-    return np.concatenate([left ^ right, left & right], axis=1)
+    if not 0 < width <= MAX_WIDTH:
+        raise ValueError(f"a lens {width} wide; 1 to {MAX_WIDTH} are possible")
 
 
 def log_odds_numpy(classifier: Classifier, left: Signatures, right: Signatures) -> Scores:
@@ -172,14 +176,31 @@ def log_odds_numpy(classifier: Classifier, left: Signatures, right: Signatures) 
 
 def weigh(weights: Mapping[str, npt.NDArray[Any]], left: Signatures, right: Signatures) -> Scores:
     """The scores float32 [n] that ``weights`` (see WEIGHTS) give."""
-    hidden, output = weights["hidden"].astype(np.float32), weights["output"].astype(np.float64)
-    intercept, slope, limit, identical = weights["count"].astype(np.float64)
+    intercept, slope, pull, identical = weights["count"].astype(np.float64)
     scores = np.empty(len(left), np.float32)
+    crowded = crowding(weights["crowd"], left, right).astype(np.float64)
     for start in range(0, len(left), BLOCK):
         rows = slice(start, start + BLOCK)
-        bits = np.unpackbits(pair_bits(left[rows], right[rows]), axis=1).astype(np.float32)
-        hamming = bits[:, :BITS].sum(axis=1, dtype=np.float64)
-        net = np.maximum(bits @ hidden + weights["hidden_bias"], 0).astype(np.float64) @ output
-        score = intercept - slope * hamming + np.clip(net, -limit, limit)
-        scores[rows] = np.where(hamming == 0, identical, score) * weights["unit"]
+        hamming = np.bitwise_count(left[rows] ^ right[rows]).sum(axis=1, dtype=np.float64)
+        seen = (through_lens(weights["lens"], side[rows]) for side in (left, right))
+        alike = np.einsum("ij,ij->i", *(side.astype(np.float64) for side in seen))
+        score = intercept - slope * hamming + pull * crowded[rows] + alike
+        score = np.where(hamming == 0, identical, np.minimum(score, identical))
+        scores[rows] = score * weights["unit"]
     return scores
+
+
+def through_lens(lens: npt.NDArray[np.int8], signatures: Signatures) -> Scores:
+    """Whole numbers float32 [n, d]: bits of signatures uint8 [n, 128], as signs, by the lens."""
+    signs = 2 * np.unpackbits(signatures, axis=1).astype(np.float32) - 1
+    return signs @ lens.astype(np.float32)
+
+
+def crowding(crowd: Signatures, left: Signatures, right: Signatures) -> npt.NDArray[np.int64]:
+    """Sums int64 [n] of both sides' ``crowd_distance``, found once for each signature."""
+    both = np.ascontiguousarray(np.concatenate([left, right]))
+    rows = both.view([("row", np.void, both.shape[1])])["row"].ravel()
+    _, first, back = np.unique(rows, return_index=True, return_inverse=True)
+    sums = crowd_distance(both[first], crowd)[back.ravel()]
+    total: npt.NDArray[np.int64] = sums[: len(left)] + sums[len(left) :]
+    return total

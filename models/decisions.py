@@ -10,16 +10,25 @@ import numpy.typing as npt
 from neardup.models.calibration import (
     REPORTED,
     TRUSTED,
-    Scale,
+    Reliability,
+    bounded_threshold,
     calibrate,
+    even_odds,
     precision_recall,
+    reliability,
     threshold_at,
 )
 from neardup.models.classifier import BITS, Classifier, weigh
-from neardup.models.training import REACH, Labelled, Pairs, hamming_of, pairs_within, whole_weights
-from neardup.schemas.errors import ArtifactError
+from neardup.models.student import Net, whole_weights
+from neardup.models.training import REACH, Labelled, Pairs, hamming_of, pairs_within
+from neardup.schemas.errors import TrainingError
 
 Doubles = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+
+RADIUS_SHARE = 0.999
+"""The share of the reported true held-out pairs that the radius lets through."""
+IDENTICAL_RAW = 1e3  # log-odds that no pair reaches
 
 
 @dataclass(frozen=True)
@@ -27,33 +36,44 @@ class Judged:
     """All pairs within REACH of one kind of held-out pictures, by score and by distance.
 
     ``score`` and ``nearness`` (minus the Hamming distance) float64 [n], ``same`` bool [n];
-    ``true_pairs`` counts those out of reach as well.
+    ``sources`` int64 [n, 2]; ``true_pairs`` counts those out of reach as well.
     """
 
     score: Doubles
     nearness: Doubles
     same: npt.NDArray[np.bool_]
+    sources: Int64
     true_pairs: int
+
+    def take(self, keep: npt.NDArray[np.bool_]) -> "Judged":
+        return Judged(
+            self.score[keep],
+            self.nearness[keep],
+            self.same[keep],
+            self.sources[keep],
+            self.true_pairs,
+        )
 
 
 def decide(
-    net: Mapping[str, Any], hasher_version: str, kinds: Mapping[str, Labelled]
+    net: Net, hasher_version: str, kinds: Mapping[str, Labelled]
 ) -> tuple[Classifier, dict[str, Any]]:
     """The classifier and its figures, from float weights and held-out pictures of each kind.
 
-    Raises ArtifactError where the held-out pairs never reach the precision that is asked for.
+    Raises TrainingError where the held-out pairs never reach the precision that is asked for.
     """
-    raw = whole_weights(net)
-    judged = {kind: judge(raw, held) for kind, held in kinds.items()}
-    pooled = _pool(judged.values())
-    ordinary = _ordinary(raw, kinds.values())
-    scale = calibrate(pooled.score, pooled.same, ordinary.score)
+    kinds = {kind: held for kind, held in kinds.items() if len(held.source)}
+    weights, pooled = _scaled(net, kinds.values())
+    judged = {kind: judge(weights, held) for kind, held in kinds.items()}
+    threshold = max(_reported(kind, part) for kind, part in judged.items())
+    trusted = max(_trusted(kind, part) for kind, part in judged.items())
+    radius = _radius(judged.values(), threshold)
+    reach = _pool(judged.values())
+    met = reach.take(reach.nearness >= -radius)
+    if met.same.all():  # of few pictures: no false pair is so near
+        met = reach
+    ordinary = _ordinary(weights, kinds.values())
     count_scale = calibrate(pooled.nearness, pooled.same, ordinary.nearness)
-    weights = whole_weights(net, scale.scale, scale.shift)
-    threshold, trusted = (
-        max(_reach(scale, kind, part, wanted) for kind, part in judged.items())
-        for wanted in (REPORTED, TRUSTED)
-    )
     classifier = Classifier.from_arrays(
         {
             **weights,
@@ -61,7 +81,8 @@ def decide(
             "hasher_version": hasher_version,
             "threshold": threshold,
             "trusted": max(trusted, threshold),
-            "radius": _radius(weights, threshold),
+            "radius": radius,
+            "even": round(even_odds(met.score, met.same), 3),
         }
     )
     return classifier, {kind: figures(classifier, held) for kind, held in kinds.items()}
@@ -75,17 +96,67 @@ def judge(weights: Mapping[str, npt.NDArray[Any]], held: Labelled) -> Judged:
 
 
 def figures(classifier: Classifier, held: Labelled) -> dict[str, float]:
-    """What the classifier does on pictures whose truth is known, with the count beside it."""
+    """What the classifier does on pictures whose truth is known, with the count beside it.
+
+    Pairs beyond the radius count as not reported, as nobody looks at them.
+    """
     judged = judge(classifier.weights, held)
+    near = judged.take(judged.nearness >= -classifier.radius)
     result: dict[str, float] = {"signatures": len(held.source), "true_pairs": judged.true_pairs}
     for name, at in (("threshold", classifier.threshold), ("trusted", classifier.trusted)):
-        found = precision_recall(judged.score, judged.same, judged.true_pairs, at)
+        found = precision_recall(near.score, near.same, near.true_pairs, at)
         result[f"{name}_precision"], result[f"{name}_recall"] = (round(value, 4) for value in found)
-    for name, values in (("classifier", judged.score), ("hamming", judged.nearness)):
-        best = threshold_at(values, judged.same, 0.99)
-        found = precision_recall(values, judged.same, judged.true_pairs, best)
+    for name, part, values in (
+        ("classifier", near, near.score),
+        ("hamming", judged, judged.nearness),
+    ):
+        best = threshold_at(values, part.same, 0.99)
+        found = precision_recall(values, part.same, part.true_pairs, best)
         result[f"{name}_recall_at_99"] = round(found[1], 4)
+    result["calibration_error"] = round(cross_reliability(near).expected_error, 4)
     return result
+
+
+def held_out_reliability(classifier: Classifier, kinds: Iterable[Labelled]) -> Reliability:
+    """``cross_reliability`` of all kinds of held-out pictures together."""
+    judged = _pool(judge(classifier.weights, held) for held in kinds if len(held.source))
+    return cross_reliability(judged.take(judged.nearness >= -classifier.radius))
+
+
+def cross_reliability(judged: Judged) -> Reliability:
+    """How far chances can be believed: fitted on one half of the pictures, looked at on the other.
+
+    Pairs between the halves are left out.
+    """
+    half = judged.sources % 2
+    chances, same = [], []
+    for fitted, looked in ((0, 1), (1, 0)):
+        one, other = (judged.take((half == side).all(axis=1)) for side in (fitted, looked))
+        if one.same.all() or not one.same.any():
+            continue
+        even = even_odds(one.score, one.same)
+        chances.append(1 / (1 + np.exp(even - other.score)))
+        same.append(other.same)
+    if not chances:
+        return reliability(np.ones(1), np.ones(1, np.bool_))
+    return reliability(np.concatenate(chances), np.concatenate(same))
+
+
+def _scaled(net: Net, kinds: Iterable[Labelled]) -> tuple[dict[str, npt.NDArray[Any]], Judged]:
+    """Whole weights on the common scale of log-odds, and the held-out pairs by raw score."""
+    kinds = list(kinds)
+    raw = whole_weights(net, identical=IDENTICAL_RAW)
+    pooled = _pool(judge(raw, held) for held in kinds)
+    pooled = pooled.take(pooled.nearness < 0)  # identical signatures need no scale
+    if not len(pooled.same) or pooled.same.all() or not pooled.same.any():
+        raise TrainingError(
+            f"Among the {len(pooled.same)} nearest pairs of held-out pictures "
+            f"{int(pooled.same.sum())} are true: a threshold needs true and false ones. "
+            "Train on more pictures."
+        )
+    scale = calibrate(pooled.score, pooled.same, _ordinary(raw, kinds).score)
+    surest = float(scale(pooled.score).max())
+    return whole_weights(net, scale.scale, scale.shift, surest), pooled
 
 
 def _judged(
@@ -96,6 +167,7 @@ def _judged(
         score=weigh(weights, left, right).astype(np.float64),
         nearness=-hamming_of(held.signatures, pairs).astype(np.float64),
         same=pairs.same,
+        sources=np.stack([held.source[pairs.left], held.source[pairs.right]], axis=1),
         true_pairs=true_pairs,
     )
 
@@ -106,6 +178,7 @@ def _pool(parts: Iterable[Judged]) -> Judged:
         np.concatenate([part.score for part in parts]),
         np.concatenate([part.nearness for part in parts]),
         np.concatenate([part.same for part in parts]),
+        np.concatenate([part.sources for part in parts]),
         sum(part.true_pairs for part in parts),
     )
 
@@ -122,19 +195,28 @@ def _single_edits(held: Labelled) -> Pairs:
     return Pairs(pictures[at], copies, np.ones(len(copies), np.bool_))
 
 
-def _reach(scale: Scale, kind: str, judged: Judged, precision: float) -> float:
-    """The threshold for a precision, rounded up so that no rounding of weights undercuts it."""
-    found = float(scale(np.array(threshold_at(judged.score, judged.same, precision))))
+def _reported(kind: str, judged: Judged) -> float:
+    found = bounded_threshold(judged.score, judged.same, judged.sources, REPORTED)
+    return _reached(found, f"precision {REPORTED}, by the lower end of its interval,", kind, judged)
+
+
+def _trusted(kind: str, judged: Judged) -> float:
+    found = threshold_at(judged.score, judged.same, TRUSTED)
+    return _reached(found, f"precision {TRUSTED}", kind, judged)
+
+
+def _reached(found: float, what: str, kind: str, judged: Judged) -> float:
+    """The threshold, rounded up so that no rounding undercuts it."""
     if not np.isfinite(found):
-        raise ArtifactError(
-            f"No score reaches precision {precision} on the {len(judged.same)} held-out pairs of "
-            f"{kind}: train on more pictures, or look for duplicates among them."
+        raise TrainingError(
+            f"No score reaches {what} on the {len(judged.same)} held-out pairs of {kind}: "
+            "train on more pictures, or look for duplicates among them."
         )
     return float(np.ceil(found * 100) / 100)
 
 
-def _radius(weights: Mapping[str, npt.NDArray[Any]], threshold: float) -> int:
-    """The largest distance at which the net at its limit still lifts a pair over the threshold."""
-    intercept, slope, limit, _ = weights["count"].astype(np.float64)
-    bits = (intercept + limit - threshold / float(weights["unit"])) // slope
-    return int(np.clip(bits, 0, BITS))
+def _radius(parts: Iterable[Judged], threshold: float) -> int:
+    """The least distance within which RADIUS_SHARE of what would be reported rightly lies."""
+    pooled = _pool(parts)
+    reported = pooled.same & (pooled.score >= threshold)
+    return int(np.ceil(np.quantile(-pooled.nearness[reported], RADIUS_SHARE)))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neardup.models.classifier import BITS, Classifier, Scores, Signatures, pair_bits
+from neardup.models.classifier import BITS, Classifier, Scores, Signatures, crowding
 
 
 class TensorFlowScorer:
@@ -30,17 +30,22 @@ class TensorFlowScorer:
         scores[identical] = self._identical
         rest = np.flatnonzero(~identical)
         self.scored += len(rest)
-        padded = np.zeros((self.batch, 2 * BITS), np.uint8)
+        padded: list[npt.NDArray[Any]] = [
+            np.zeros((self.batch, 2 * BITS), np.uint8),
+            np.zeros(self.batch),
+        ]
         for start in range(0, len(rest), self.batch):
             rows = rest[start : start + self.batch]
-            (padded[: len(rows)],) = self.inputs(left[rows], right[rows])
-            scores[rows] = self.graph(padded).numpy()[: len(rows)]
+            for whole, part in zip(padded, self.inputs(left[rows], right[rows]), strict=True):
+                whole[: len(rows)] = part
+            scores[rows] = self.graph(*padded).numpy()[: len(rows)]
         return scores
 
     def inputs(self, left: Signatures, right: Signatures) -> tuple[npt.NDArray[Any], ...]:
-        """XOR and AND bits uint8 [n, 2048]: unpacked here, not by shifts in the graph, a pair takes
-        half the time."""
-        return (np.unpackbits(pair_bits(left, right), axis=1),)
+        """The bits of both, uint8 [n, 2048], and the sum of their distances to the crowd, float64
+        [n]. Bits are unpacked here: with shifts in the graph a pair takes twice the time."""
+        company = crowding(self.classifier.weights["crowd"], left, right).astype(np.float64)
+        return np.unpackbits(np.concatenate([left, right], axis=1), axis=1), company
 
     @property
     def _identical(self) -> np.float32:
@@ -64,21 +69,26 @@ def tensorflow() -> Any:
 
 
 def _graph(tf: Any, classifier: Classifier, batch: int) -> Any:
-    """A compiled function of XOR and AND bits uint8 [batch, 2048] -> float32 [batch]."""
+    """A compiled function of bits uint8 [batch, 2048] and company float64 [batch] -> float32."""
     weights = classifier.weights
-    hidden = tf.constant(weights["hidden"].astype(np.float32))
-    hidden_bias = tf.constant(weights["hidden_bias"].astype(np.float32))
-    output = tf.constant(weights["output"].astype(np.float64)[:, None])
-    intercept, slope, limit, _ = weights["count"].astype(np.float64)
+    lens = tf.constant(weights["lens"].astype(np.float32))
+    intercept, slope, pull, identical = weights["count"].astype(np.float64)
     unit = float(weights["unit"])
 
-    @tf.function(input_signature=[tf.TensorSpec((batch, 2 * BITS), tf.uint8)])  # type: ignore[untyped-decorator, unused-ignore]
-    def score(pairs: Any) -> Any:
-        bits = tf.cast(pairs, tf.float32)
-        active = tf.nn.relu(tf.matmul(bits, hidden) + hidden_bias)
-        net = tf.matmul(tf.cast(active, tf.float64), output)[:, 0]
-        hamming = tf.cast(tf.reduce_sum(bits[:, :BITS], axis=1), tf.float64)
-        total = intercept - slope * hamming + tf.clip_by_value(net, -limit, limit)
-        return tf.cast(total * unit, tf.float32)
+    @tf.function(  # type: ignore[untyped-decorator, unused-ignore]
+        input_signature=[
+            tf.TensorSpec((batch, 2 * BITS), tf.uint8),
+            tf.TensorSpec((batch,), tf.float64),
+        ]
+    )
+    def score(bits: Any, company: Any) -> Any:
+        signs = 2 * tf.cast(tf.reshape(bits, (2 * batch, BITS)), tf.float32) - 1
+        codes = tf.reshape(tf.matmul(signs, lens), (batch, 2, -1))
+        codes = tf.cast(codes, tf.float64)
+        alike = tf.reduce_sum(codes[:, 0] * codes[:, 1], axis=1)
+        differ = tf.cast(bits[:, :BITS] != bits[:, BITS:], tf.float32)
+        hamming = tf.cast(tf.reduce_sum(differ, axis=1), tf.float64)
+        total = intercept - slope * hamming + pull * company + alike
+        return tf.cast(tf.minimum(total, identical) * unit, tf.float32)
 
     return score

@@ -1,24 +1,21 @@
-"""Learning the classifier: pairs from edited copies, a little training, calibration, thresholds.
+"""Pairs of known truth, from edited copies of pictures.
 
-Arrays in, arrays out. Pairs of one source are true; pairs of two sources are false, unless their
-pictures are so alike that nobody knows (``doubtful_pairs``): those are left out of everything.
+Pairs of one source are true; pairs of two sources are false, unless their pictures are so alike
+that nobody knows (``doubtful_pairs``): those are left out of everything.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from neardup.models.calibration import logistic
-from neardup.models.classifier import BIAS_LIMIT, BITS, HIDDEN_LIMIT, OUTPUT_LIMIT, pair_bits
+from neardup.models.classifier import BITS
 
 Int64 = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 Signatures = npt.NDArray[np.uint8]
 
-SMALLEST_UNIT = 2.0**-30
 ALIKE, ALIKE_BITS = 0.9, 290
 REACH = 400  # bits; beyond it a copy is lost to everything before the classifier as well
 HARD_QUERIES, RANDOM_PAIRS = 12_000, 60_000
@@ -50,19 +47,6 @@ class Pairs(NamedTuple):
 
     def take(self, keep: npt.NDArray[Any]) -> "Pairs":
         return Pairs(self.left[keep], self.right[keep], self.same[keep])
-
-
-@dataclass(frozen=True)
-class Training:
-    """How the net is trained; ``limit`` in log-odds before calibration."""
-
-    hidden: int = 64
-    epochs: int = 2
-    batch: int = 512
-    rate: float = 1e-3
-    decay: float = 1e-4
-    limit: float = 2.0
-    seed: int = 1
 
 
 def join_pairs(*parts: Pairs) -> Pairs:
@@ -170,84 +154,3 @@ def hamming_of(signatures: Signatures, pairs: Pairs) -> Int64:
     differing = signatures[pairs.left] ^ signatures[pairs.right]
     distances: Int64 = np.bitwise_count(differing).sum(axis=1, dtype=np.int64)
     return distances
-
-
-def train_net(labelled: Labelled, pairs: Pairs, how: Training) -> dict[str, Any]:
-    """Train the net beside the count; float weights for ``whole_weights``.
-
-    The count is fitted first and the last layer starts from zero, so training starts from the
-    count's own decisions. Loads TensorFlow.
-    """
-    import tensorflow as tf
-
-    tf.keras.utils.set_random_seed(how.seed)
-    signatures = labelled.signatures
-    hamming = hamming_of(signatures, pairs)
-    falling, intercept = logistic(hamming.astype(np.float64), pairs.same)
-    slope = -falling
-    hidden = tf.Variable(tf.random.normal((2 * BITS, how.hidden), stddev=(2 / BITS) ** 0.5))
-    hidden_bias = tf.Variable(tf.zeros(how.hidden))
-    output = tf.Variable(tf.zeros(how.hidden))
-    count = tf.Variable([intercept, slope * 100], dtype=tf.float32)
-    variables = [hidden, hidden_bias, output, count]
-    optimizer = tf.keras.optimizers.AdamW(how.rate, weight_decay=how.decay)
-
-    @tf.function  # type: ignore[untyped-decorator, unused-ignore]
-    def step(bits: Any, distance: Any, same: Any) -> Any:
-        with tf.GradientTape() as tape:
-            net = tf.linalg.matvec(tf.nn.relu(bits @ hidden + hidden_bias), output)
-            logit = (
-                count[0] - count[1] * distance / 100 + tf.clip_by_value(net, -how.limit, how.limit)
-            )
-            loss = tf.reduce_mean(
-                tf.nn.sigmoid_cross_entropy_with_logits(labels=same, logits=logit)
-            )
-        gradients = tape.gradient(loss, variables)
-        optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return loss
-
-    rng = np.random.default_rng(how.seed)
-    for _ in range(how.epochs):
-        order = rng.permutation(len(hamming))
-        for start in range(0, len(order) - how.batch + 1, how.batch):
-            rows = order[start : start + how.batch]
-            bits = pair_bits(signatures[pairs.left[rows]], signatures[pairs.right[rows]])
-            step(
-                tf.constant(np.unpackbits(bits, axis=1).astype(np.float32)),
-                tf.constant(hamming[rows].astype(np.float32)),
-                tf.constant(pairs.same[rows].astype(np.float32)),
-            )
-    return {
-        "hidden": hidden.numpy(),
-        "hidden_bias": hidden_bias.numpy(),
-        "output": output.numpy(),
-        "intercept": float(count[0].numpy()),
-        "slope": float(count[1].numpy()) / 100,
-        "limit": how.limit,
-    }
-
-
-def whole_weights(
-    floats: Mapping[str, Any], scale: float = 1.0, shift: float = 0.0
-) -> dict[str, Any]:
-    """Weights in the whole numbers of ``classifier.WEIGHTS``, for scale * logit + shift."""
-    step = max(
-        float(np.abs(floats["hidden"]).max()) / (HIDDEN_LIMIT - 1),
-        float(np.abs(floats["hidden_bias"]).max()) / (BIAS_LIMIT - 1),
-    )
-    output = floats["output"].astype(np.float64) * step * scale
-    largest = max(float(np.abs(output).max()) / (OUTPUT_LIMIT - 1), SMALLEST_UNIT)
-    unit = 2.0 ** np.ceil(np.log2(largest))
-    count = [
-        scale * floats["intercept"] + shift,
-        scale * floats["slope"],
-        scale * floats["limit"],
-        scale * (floats["intercept"] + floats["limit"]) + shift,  # identical: as sure as it gets
-    ]
-    return {
-        "hidden": np.rint(floats["hidden"] / step).astype("<i2"),
-        "hidden_bias": np.rint(floats["hidden_bias"] / step).astype("<i4"),
-        "output": np.rint(output / unit).astype("<i4"),
-        "count": np.rint(np.array(count) / unit).astype("<i8"),
-        "unit": np.array(unit, "<f8"),
-    }

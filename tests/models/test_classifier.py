@@ -39,20 +39,22 @@ def pairs(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def score_in_python(classifier: Classifier, left: np.ndarray, right: np.ndarray) -> float:
     """The oracle: one pair, whole numbers of any size, nothing to round but the end."""
-    weights = {name: value.tolist() for name, value in classifier.weights.items()}
-    bits = [*np.unpackbits(left ^ right).tolist(), *np.unpackbits(left & right).tolist()]
-    hamming = sum(bits[:BITS])
-    intercept, slope, limit, identical = weights["count"]
-    net = 0
-    for unit, (bias, output) in enumerate(
-        zip(weights["hidden_bias"], weights["output"], strict=True)
-    ):
-        total = bias + sum(
-            row[unit] for row, bit in zip(weights["hidden"], bits, strict=True) if bit
-        )
-        net += max(0, total) * output
-    score = intercept - slope * hamming + max(-limit, min(limit, net))
-    return float(np.float32((score if hamming else identical) * weights["unit"]))
+    intercept, slope, pull, identical = classifier.weights["count"].tolist()
+    lens = classifier.weights["lens"].tolist()
+    sides = [[1 if bit else -1 for bit in np.unpackbits(side).tolist()] for side in (left, right)]
+    hamming = sum(a != b for a, b in zip(*sides, strict=True))
+    columns = list(zip(*lens, strict=True))
+    seen = [
+        [sum(a * b for a, b in zip(side, column, strict=True)) for column in columns]
+        for side in sides
+    ]
+    near = 0
+    for side in (left, right):
+        distances = [int(np.bitwise_count(side ^ one).sum()) for one in classifier.weights["crowd"]]
+        near += sum(sorted(distances)[2:10])
+    score = intercept - slope * hamming + pull * near
+    score = min(identical, score + sum(a * b for a, b in zip(*seen, strict=True)))
+    return float(np.float32((score if hamming else identical) * float(classifier.weights["unit"])))
 
 
 def test_numpy_gives_the_scores_of_the_oracle(bundled: Classifier) -> None:
@@ -113,16 +115,33 @@ def test_identical_signatures_have_one_high_score(bundled: Classifier) -> None:
     assert scores[0] == scores.max()
 
 
-def test_nothing_beyond_the_radius_reaches_the_threshold(bundled: Classifier) -> None:
-    left, right = pairs(7, 3000)
-    scores = log_odds_numpy(bundled, left, right)
-    hamming = np.bitwise_count(left ^ right).sum(axis=1)
-    assert (scores[hamming > bundled.radius] < bundled.threshold).all()
-    assert (scores[hamming < bundled.radius - 100] >= bundled.threshold).all()
+def test_a_chance_is_even_where_the_card_says(bundled: Classifier) -> None:
+    scores = np.array([bundled.even, bundled.even + 1, bundled.threshold], np.float32)
+    chances = bundled.probability(scores)
+    assert chances[0] == pytest.approx(0.5, abs=1e-6)
+    assert chances[1] == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-6)
+    assert chances[2] > 0.9
+
+
+def test_no_pair_is_surer_than_an_identical_one() -> None:
+    rng = np.random.default_rng(9)
+    made = Classifier.from_arrays(
+        {
+            **Classifier.load().to_arrays(),
+            "lens": rng.integers(-127, 128, (BITS, 8)).astype("|i1"),
+            "count": np.array([2**30, 2**10, 1, 2**31], "<i8"),
+        }
+    )
+    left = rng.integers(0, 256, (40, 128), dtype=np.uint8)
+    right = left.copy()
+    right[1:, 0] ^= 1
+    scores = log_odds_numpy(made, left, right)
+    assert (scores <= scores[0]).all()
+    np.testing.assert_array_equal(TensorFlowScorer(made, 16).log_odds(left, right), scores)
 
 
 def test_decisions_are_ordered(bundled: Classifier) -> None:
-    assert 0 < bundled.threshold <= bundled.trusted
+    assert bundled.even < bundled.threshold <= bundled.trusted
     table = bundled.hamming_log_odds
     assert (np.diff(table) <= 0).all()
     assert table[0] > 0 > table[BITS // 2]
@@ -146,10 +165,12 @@ def test_another_hasher_is_refused(bundled: Classifier) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("hidden", np.full((2 * BITS, 64), 3000, "<i2"), "beyond 2048"),
-        ("hidden", np.zeros((BITS, 64), "<i2"), "hidden is"),
-        ("hidden", np.zeros((2 * BITS, 64), "<f4"), "hidden is float32"),
-        ("output", np.full(64, 2**20, "<i4"), "beyond 32768"),
+        ("lens", np.full((BITS, 64), -128, "|i1"), "beyond 127"),
+        ("lens", np.zeros((2 * BITS, 64), "|i1"), "lens is"),
+        ("lens", np.zeros((BITS, 64), "<f4"), "lens is float32"),
+        ("lens", np.zeros((BITS, 1025), "|i1"), "1 to 1024"),
+        ("count", np.full(4, 2**40, "<i8"), "beyond 137438953472"),
+        ("crowd", np.zeros((20, 64), "|u1"), "crowd is"),
         ("hamming_log_odds", np.arange(BITS + 1, dtype=np.float32), "falling"),
     ],
 )

@@ -1,6 +1,7 @@
 """Pairs, calibration and thresholds against plain loops; training on a small made-up crowd."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from neardup.batch.pictures import Embedded, Recipe
-from neardup.batch.train import held_out, learn, train
+from neardup.batch.train import held_out, learn, read_verdicts, train
 from neardup.models.calibration import calibrate, precision_recall, threshold_at
-from neardup.models.classifier import Classifier, log_odds_numpy, weigh
+from neardup.models.classifier import Classifier, log_odds_numpy
 from neardup.models.embed import open_embedder
 from neardup.models.hasher import Hasher
 from neardup.models.images import decode
@@ -24,9 +25,8 @@ from neardup.models.training import (
     pairs_within,
     random_negatives,
     true_pairs,
-    whole_weights,
 )
-from neardup.schemas.errors import SettingsError
+from neardup.schemas.errors import SettingsError, TrainingError
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -147,24 +147,6 @@ def test_calibration_finds_the_odds_that_made_the_pairs() -> None:
         calibrate(values, np.ones(50_000, np.bool_), values)
 
 
-@given(seed=SEEDS)
-@settings(max_examples=10, deadline=None)
-def test_whole_weights_stand_for_the_float_weights(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    floats: dict[str, Any] = {
-        "hidden": rng.normal(0, 0.05, (2048, 8)),
-        "hidden_bias": rng.normal(0, 1, 8),
-        "output": rng.normal(0, 0.3, 8),
-        **{"intercept": 14.0, "slope": 0.05, "limit": 2.0},
-    }
-    left, right = rng.integers(0, 256, (2, 40, 128), dtype=np.uint8)
-    bits = np.unpackbits(np.concatenate([left ^ right, left & right], axis=1), axis=1)
-    net = np.maximum(bits @ floats["hidden"] + floats["hidden_bias"], 0) @ floats["output"]
-    expected = 14.0 - 0.05 * bits[:, :1024].sum(axis=1) + net.clip(-2, 2)
-    scores = weigh(whole_weights(floats, 1.5, -3.0), left, right)
-    np.testing.assert_allclose(scores, 1.5 * expected - 3.0, atol=0.05)
-
-
 def embedded(pictures: int = 300) -> Embedded:
     rng = np.random.default_rng(2)
     originals = rng.gamma(0.5, 1, (pictures, 1024)).astype(np.float32)
@@ -177,7 +159,7 @@ def embedded(pictures: int = 300) -> Embedded:
         originals=originals,
         edited=edited.astype(np.float32),
         source=source,
-        edits=["noise"] * len(source),
+        edits=["noise:0.50"] * len(source),
     )
 
 
@@ -188,6 +170,31 @@ def test_learning_twice_gives_one_classifier() -> None:
     one.classifier.check_hasher(one.hasher.version)
     assert one.figures["made-up"]["threshold_precision"] >= 0.99
     assert one.figures["held_out"] == held_out(embedded().names).sum()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"names": ["one.jpg"]}, "1 readable picture: at least 20"),
+        ({"originals": np.full((300, 1024), 0.5, np.float32)}, "All 300 pictures are equal"),
+        ({"originals": np.full((300, 1024), np.nan, np.float32)}, "300 of 300 pictures hold"),
+        ({"edited": np.full((1200, 1024), np.inf, np.float32)}, "1200 of 1200 copies hold"),
+    ],
+)
+def test_what_nothing_can_be_learned_from_is_refused(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(TrainingError, match=words):
+        learn(replace(embedded(), **change), ["made-up"], Recipe("mobilenet_v1", None, 4, 1))
+
+
+def test_verdicts_are_read_by_folder_and_name(tmp_path: Path) -> None:
+    path = tmp_path / "verdicts.csv"
+    lines = ["made-up,0.jpg,1.jpg,same", "made-up,3.jpg,2.jpg,other", "elsewhere,0.jpg,2.jpg,same"]
+    path.write_text("folder,left,right,label\n" + "\n".join(lines) + "\nmade-up,4.jpg,5.jpg,unsure")
+    found = read_verdicts(path, embedded(), ["made-up"])
+    assert found.tolist() == [1, (4 << 32) | 5]
+    path.write_text("folder,left,right,label\nmade-up,0.jpg,1.jpg,perhaps\n")
+    with pytest.raises(SettingsError, match="perhaps"):
+        read_verdicts(path, embedded(), ["made-up"])
 
 
 @pytest.mark.data
@@ -203,7 +210,9 @@ def test_training_on_photos_end_to_end(shared_data: Path, tmp_path: Path) -> Non
     classifier.check_hasher(hasher.version)
     assert made.figures["pictures"] == 60
     card = json.loads((tmp_path / "out" / "classifier.json").read_text())
-    assert card["seed"] == 1
+    assert (card["seed"], card["preset"], len(card["trained_on"])) == (1, "default", 64)
+    assert (tmp_path / "out" / "reliability.svg").read_text().startswith("<svg")
+    assert (tmp_path / "out" / "cache" / "net.npz").exists()
     image = decode(sorted(folder.glob("*.jpg"))[0].read_bytes())
     signed = hasher.sign(open_embedder("mobilenet_v1").embed([image, image.resize((150, 150))]))
     assert log_odds_numpy(classifier, signed[:1], signed[1:])[0] > classifier.threshold
