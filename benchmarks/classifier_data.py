@@ -13,15 +13,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from neardup.batch import pictures as copies
 from neardup.batch.pictures import Embedded, Recipe, embed_folders, pictures_of
-from neardup.batch.train import HELD_OUT
+from neardup.batch.train import HELD_OUT, read_verdicts, signed
 from neardup.benchmarks.index_data import Crowds, cache_folder, data_folder
 from neardup.models import edits
 from neardup.models.hasher import Hasher
-from neardup.models.training import Labelled, doubtful_pairs
+from neardup.models.training import Labelled
 
 COPIES = 6
 KINDS = ("photos", "objects")
+VERDICTS = Path(edits.__file__).parent / "data" / "verdicts.csv"
 _NOBODY = np.empty(0, np.int64)
 
 
@@ -36,7 +38,7 @@ class Pictures:
 
     def held_out(self, kind: str) -> Labelled:
         """Held-out pictures of a kind and COPIES edited copies of each."""
-        return self._signed(self._part(kind, 0))
+        return self._signed(kind, self._part(kind, 0))
 
     def held_out_files(self, kind: str) -> tuple[list[Path], npt.NDArray[np.uint8]]:
         """The held-out pictures' files, and their signatures uint8 [n, 128]."""
@@ -46,21 +48,16 @@ class Pictures:
 
     def learned(self, kind: str) -> Labelled:
         """As many pictures of a kind that are not held out, to train a peer with."""
-        return self._signed(self._part(kind, 1))
+        return self._signed(kind, self._part(kind, 1))
 
-    def _signed(self, embedded: Embedded) -> Labelled:
-        pictures = self.hasher.sign(embedded.originals)
-        made = np.array([name.count("+") + 1 for name in embedded.edits])
-        return Labelled(
-            signatures=np.concatenate([pictures, self.hasher.sign(embedded.edited)]),
-            source=np.concatenate([np.arange(len(pictures)), embedded.source]),
-            edits=np.concatenate([np.zeros(len(pictures), np.int64), made]),
-            doubtful=doubtful_pairs(embedded.originals, pictures),
-        )
+    def _signed(self, kind: str, embedded: Embedded) -> Labelled:
+        """As for training: what the teacher takes for one picture, or is unsure of, is left out."""
+        return signed(self.hasher, embedded, read_verdicts(VERDICTS, embedded, [kind]))
 
     def _part(self, kind: str, part: int) -> Embedded:
-        """The pictures whose name's CRC leaves this rest; the catalogue of edits is in the key."""
-        catalogue = hashlib.sha256(Path(edits.__file__).read_bytes()).hexdigest()[:8]
+        """The pictures whose name's CRC leaves this rest; what makes the copies is in the key."""
+        code = b"".join(Path(made.__file__).read_bytes() for made in (edits, copies))
+        catalogue = hashlib.sha256(code).hexdigest()[:8]
         name = f"{kind}-{part}-{self.hasher.embedder}-{catalogue}-{self._seed}.npz"
         path = cache_folder() / name.replace(":", "-")
         if not path.exists():

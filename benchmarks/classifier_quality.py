@@ -13,6 +13,7 @@ from neardup.benchmarks.figures import Figure, figure
 from neardup.models.calibration import precision_recall
 from neardup.models.classifier import Classifier
 from neardup.models.decisions import figures as held_out_figures
+from neardup.models.decisions import held_out_reliability
 from neardup.models.scorer import TensorFlowScorer
 
 DRAWS = 400
@@ -27,6 +28,7 @@ def rows(pictures: Pictures, judgement: Judgement, scores: Doubles) -> list[Figu
         *at_the_threshold(classifier, judgement, scores),
         *beside_the_floors(classifier, pictures, judgement, scores),
         *held_out(classifier, pictures),
+        calibration_error(classifier, pictures),
     ]
 
 
@@ -141,3 +143,16 @@ def held_out(classifier: Classifier, pictures: Pictures) -> list[Figure]:
         )
         found.append(row)
     return found
+
+
+def calibration_error(classifier: Classifier, pictures: Pictures) -> Figure:
+    """How far chances can be believed, on held-out pictures of both kinds together."""
+    found = held_out_reliability(classifier, [pictures.held_out(kind) for kind in KINDS])
+    return figure(
+        "expected calibration error on held-out pictures",
+        "of 1",
+        [found.expected_error],
+        target="<= .02",
+        met=found.expected_error <= 0.02,
+        quality=f"{int(found.pairs.sum()):,} pairs within the radius, {len(found.pairs)} bins",
+    )
