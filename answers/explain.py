@@ -75,7 +75,7 @@ class Explanation:
 
     @property
     def probability(self) -> float:
-        return float(1 / (1 + np.exp(-self.log_odds)))
+        return float(self.classifier.probability(np.array([self.log_odds], np.float32))[0])
 
     @property
     def duplicate(self) -> bool:
