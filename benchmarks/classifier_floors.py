@@ -49,7 +49,7 @@ class Judgement:
         """Recall of the pairs ranked by ``values`` [pairs], the higher the more alike; a pair of
         -inf is never reported."""
         # Beyond so many pairs the precision cannot be .99, whatever is drawn.
-        most = min(len(values) - 1, 6 * int(self._pairs.sum()))
+        most = min(len(values), max(1, 6 * int(self._pairs.sum())))
         top = np.flatnonzero((values >= np.partition(values, -most)[-most]) & (values > -np.inf))
         order = top[np.argsort(-values[top], kind="stable")]
         ranked, same = values[order], self.same[order]

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from neardup.infra.kafka import Broker
@@ -22,9 +24,6 @@ from tests.classifiers import saved
 from tests.paths.pictures import copies, encoded, photos, with_image
 
 pytestmark = pytest.mark.path
-
-STRICTER = 4.0
-"""Log-odds by which the second classifier's threshold is higher: it links fewer pairs."""
 
 
 @contextmanager
@@ -75,7 +74,9 @@ def test_a_swap_between_two_batches_and_a_shadow_without_effect(
         sent_and_decided(0)
         lake = Lake(settings.lake.path)
         registry = Registry(lake)
-        second = registry.add(saved(tmp_path / "second.npz", STRICTER)).version
+        # One that links half of the pairs.
+        stricter = float(np.median(links(lake)["score"])) - first.threshold
+        second = registry.add(saved(tmp_path / "second.npz", stricter)).version
         registry.want(SHADOW, second, hasher)
         sent_and_decided(1)
         registry.want(STREAM, second, hasher)
@@ -86,7 +87,7 @@ def test_a_swap_between_two_batches_and_a_shadow_without_effect(
         (registry.folder / f"{damaged}.npz").write_bytes(b"nothing")
         sent_and_decided(3)
         evidence = consumer._writer.batch.state.fold.evidence
-        assert evidence.trusted == first.trusted + STRICTER, "clusters are folded by it too"
+        assert evidence.trusted == first.trusted + stricter, "clusters are folded by it too"
 
     used = lake.rows(
         """SELECT split_part(pin_id, '/', 1) AS round, model, count(*) AS n
@@ -101,12 +102,10 @@ def test_a_swap_between_two_batches_and_a_shadow_without_effect(
     assert sorted(uses[2:]) == [(SHADOW, first.version), (STREAM, second)]
     assert classifier_of(lake, settings).version == second
 
-    scores = lake.rows("SELECT p.model, l.link.score FROM pins p, unnest(p.links) AS l(link)")
-    least = {
-        model: min(row["score"] for row in scores if row["model"] == model) for model in set(models)
-    }
-    assert first.threshold <= least[first.version] < first.threshold + STRICTER <= least[second]
-    _check_disagreements(lake, first, second)
+    least = links(lake).group_by("model").aggregate([("score", "min")]).to_pylist()
+    lowest = {row["model"]: row["score_min"] for row in least}
+    assert first.threshold <= lowest[first.version] < first.threshold + stricter <= lowest[second]
+    _check_disagreements(lake, first, second, stricter)
 
     begun = len(reports)
     with streaming(settings, reports):
@@ -116,7 +115,14 @@ def test_a_swap_between_two_batches_and_a_shadow_without_effect(
     assert len(reports) > begun and len(registry.uses()) == 4
 
 
-def _check_disagreements(lake: Lake, first: Classifier, second: str) -> None:
+def links(lake: Lake) -> pa.Table:
+    return lake.sql(
+        """SELECT p.model, p.ordinal, l.link.ordinal AS other, l.link.score, l.link.hamming
+        FROM pins p, unnest(p.links) AS l(link)"""
+    )
+
+
+def _check_disagreements(lake: Lake, first: Classifier, second: str, stricter: float) -> None:
     """The same net at two thresholds: what stands between them, and nothing else."""
     rows = lake.rows("SELECT * FROM disagreements")
     assert {(row["model"], row["shadow"], row["linked"]) for row in rows} == {
@@ -125,12 +131,11 @@ def _check_disagreements(lake: Lake, first: Classifier, second: str) -> None:
     }
     for row in rows:
         assert row["score"] == row["shadow_score"]
-        assert first.threshold <= row["score"] < first.threshold + STRICTER
-    linked = lake.rows(
-        """SELECT p.ordinal, l.link.ordinal AS other, l.link.score, l.link.hamming
-        FROM pins p, unnest(p.links) AS l(link)"""
-    )
-    links = {(row["ordinal"], row["other"]): (row["score"], row["hamming"]) for row in linked}
+        assert first.threshold <= row["score"] < first.threshold + stricter
+    known = {
+        (row["ordinal"], row["other"]): (row["score"], row["hamming"])
+        for row in links(lake).to_pylist()
+    }
     for row in rows:
-        found = links.get((row["ordinal"], row["other"]))
+        found = known.get((row["ordinal"], row["other"]))
         assert found == ((row["score"], row["hamming"]) if row["linked"] else None)
