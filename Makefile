@@ -1,5 +1,5 @@
 # Needs Python 3.11 to 3.13 and Java 17 or newer; everything else goes into .venv and the user's cache.
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test faults lint bench clean
 .DEFAULT_GOAL := help
 
 ifndef PYTHON
@@ -20,6 +20,10 @@ demo: setup  ## real pictures through the whole system; writes demo/report.html
 
 test: lint  ## lint, then every test
 	$(BIN)/pytest
+
+faults: setup  ## kill, cut off, replay: every fault and what the tables are afterwards (an hour)
+	mkdir -p build
+	NEARDUP_FAULTS_JSON=build/faults.json $(BIN)/pytest tests/faults -m "path or faults"
 
 lint: setup  ## ruff, mypy --strict and the direction of imports
 	$(BIN)/ruff check

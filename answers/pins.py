@@ -1,8 +1,6 @@
 """Two live pins side by side: what the tables know of them and of the link between them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -67,7 +65,7 @@ def link_between(lake: Lake, a: Pin, b: Pin) -> Link | None:
 
 
 def _why_not_live(lake: Lake, pin_id: str) -> str:
-    last: list[Mapping[str, Any]] = lake.rows(
+    last = lake.rows(
         """SELECT kind, batch_seq, event_time FROM pins WHERE pin_id = $pin
         ORDER BY batch_seq DESC, "partition" DESC, "offset" DESC LIMIT 1""",
         {"pin": pin_id},

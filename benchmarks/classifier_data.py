@@ -56,7 +56,9 @@ class Pictures:
 
     def _part(self, kind: str, part: int) -> Embedded:
         """The pictures whose name's CRC leaves this rest; what makes the copies is in the key."""
-        code = b"".join(Path(made.__file__).read_bytes() for made in (edits, copies))
+        code = b"".join(
+            Path(made.__file__).read_bytes() for made in (edits, copies) if made.__file__
+        )
         catalogue = hashlib.sha256(code).hexdigest()[:8]
         name = f"{kind}-{part}-{self.hasher.embedder}-{catalogue}-{self._seed}.npz"
         path = cache_folder() / name.replace(":", "-")

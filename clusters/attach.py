@@ -51,6 +51,12 @@ class Batch(NamedTuple):
     linked: Int64
     scores: Floats
 
+    def rows(self, begin: int, end: int) -> "Batch":
+        """Rows ``begin`` to ``end``, exclusive."""
+        rows = slice(begin, end)
+        offsets = self.offsets[begin : end + 1]
+        return self._replace(ended=self.ended[rows], started=self.started[rows], offsets=offsets)
+
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def replay(c: Columns, w: Witness, batch: Batch, first_id: int) -> None:

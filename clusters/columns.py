@@ -1,6 +1,6 @@
 """Where every pin stands, as dense arrays that the fold's kernels read and write.
 
-16 bytes a pin and 21 a cluster, in memory or in memory-mapped files that are made anew at each
+24 bytes a pin and 21 a cluster, in memory or in memory-mapped files that are made anew at each
 start. A cluster is known by its *slot*: the number of its row in the arrays of clusters, which is
 given again when the cluster is gone. Ordinals and slots are stored in 32 bits: 2^31 pins.
 """
@@ -27,6 +27,7 @@ class Columns(NamedTuple):
     slot: Int32  # of its cluster; NOBODY: never added, or has left
     children: Children  # [n, 2], the treap of its cluster
     touched: Int32  # the pin whose standing changed before this one's; UNTOUCHED: it did not
+    before: Int64  # of a touched pin the id of the cluster where it was then; NOBODY: in none
     root: Int32  # of the cluster's treap; of a slot to be given again: the next one of those
     size: Int32
     head: Int32
@@ -42,13 +43,14 @@ _DTYPES = {
     "slot": np.int32,
     "children": np.int32,
     "touched": np.int32,
+    "before": np.int64,
     "root": np.int32,
     "size": np.int32,
     "head": np.int32,
     "cluster_id": np.int64,
     "walled": np.bool_,
 }
-BYTES_PER_PIN, BYTES_PER_CLUSTER = 16, 21
+BYTES_PER_PIN, BYTES_PER_CLUSTER = 24, 21
 
 
 def grow(columns: Columns | None, n: int, directory: Path | None) -> Columns:

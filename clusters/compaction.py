@@ -97,7 +97,7 @@ def _compacted_through(lake: Lake, generation: int, recipe: Recipe) -> int | Non
 
 def _next_generation(lake: Lake) -> int:
     """One past the last announced; rows that a killed compaction left under it are removed."""
-    generation = 1 + max(lake.read("generations", ["generation"])["generation"].to_pylist())
+    generation = 1 + int(max(lake.read("generations", ["generation"])["generation"].to_pylist()))
     if lake.dataset("clusters").count_rows(filter=ds.field("generation") == generation):
         lake.remove_generation(generation)
     return generation

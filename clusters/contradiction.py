@@ -1,4 +1,4 @@
-"""What people said about pairs of pins, and why some of it cannot all be true.
+"""Why a person's word is refused: what stands proves its opposite.
 
 Together is transitive: A = B and B = C say A = C. So a statement is refused if a chain of those
 that stand proves its opposite, and the refusal shows the chain. Pins are named by whatever
@@ -9,16 +9,56 @@ from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from neardup.clusters.overrides import Row
+
 
 class Statement(NamedTuple):
-    """Two pins are together, or apart."""
+    """Two pins are together, or apart. ``said``: by whom and why, for people."""
 
     left: str
     right: str
     together: bool
+    said: str = ""
 
     def __str__(self) -> str:
-        return f"{self.left} {'=' if self.together else '!='} {self.right}"
+        statement = f"{self.left} {'=' if self.together else '!='} {self.right}"
+        return f"{statement} ({self.said})" if self.said else statement
+
+
+def refusal(stands: Iterable[Row], new: Row) -> list[str] | None:
+    """What proves that a row of ``overrides`` cannot stand beside those that do; None if it can."""
+    stands = list(stands)
+    statements = [statement for row in stands for statement in _statements(row)]
+    for statement in _statements(new):
+        proof = contradiction(statements, statement)
+        if proof is not None:
+            return [str(part) for part in proof]
+        statements.append(statement)
+    return _blocked(stands, new)
+
+
+def _blocked(stands: list[Row], new: Row) -> list[str] | None:
+    """A blocked pin is alone: nobody is together with it."""
+    blocks = [row for row in [*stands, new] if row["kind"] == "block"]
+    for joined in [*stands, new]:
+        for block in blocks if joined["kind"] in ("link", "move") else ():
+            if new in (joined, block) and block["pin_id"] in (joined["pin_id"], joined["other"]):
+                return [str(_statements(joined)[0]), f"{block['pin_id']} is alone ({_said(block)})"]
+    return None
+
+
+def _statements(row: Row) -> list[Statement]:
+    found = []
+    if row["kind"] in ("link", "move", "unlink"):
+        together = row["kind"] != "unlink"
+        found.append(Statement(row["pin_id"], row["other"], together, _said(row)))
+    if row["kind"] == "move" and row["left"] is not None:
+        found.append(Statement(row["pin_id"], row["left"], False, _said(row)))
+    return found
+
+
+def _said(row: Row) -> str:
+    return f'#{row["sequence"]}, {row["who"]}: "{row["why"]}"'
 
 
 def contradiction(stands: Iterable[Statement], new: Statement) -> list[Statement] | None:

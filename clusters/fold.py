@@ -10,7 +10,7 @@ What bounds the work per pin: ``max_links`` links, and of each cluster that they
 members alone, so neither the order of arrival nor a restart changes it. Joining and leaving take
 O(log n), beside a cluster of a million too (``treap``).
 
-Memory: 16 bytes a pin and 21 a cluster (``columns``).
+Memory: 24 bytes a pin and 21 a cluster (``columns``).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +22,7 @@ import numpy as np
 from neardup.clusters.attach import Batch, Witness, gain_in, may_merge, replay
 from neardup.clusters.columns import Int64, grow
 from neardup.clusters.evidence import Evidence, Ordinals, Signatures
-from neardup.clusters.seats import leave, merge, seat, start, take_touched
+from neardup.clusters.seats import join, merge, seat, start, take_out, take_touched
 from neardup.clusters.treap import NOBODY as NOBODY
 from neardup.clusters.treap import everyone
 from neardup.index.hamming import words
@@ -63,9 +63,23 @@ class Standing(NamedTuple):
     heads: Int64
 
 
+class Changes(NamedTuple):
+    """As Standing, of pins whose standing changed, and ``before``: their clusters until then.
+
+    ``sizes`` int64 [n]: of the clusters where they stand now, 0 for NOBODY.
+    """
+
+    ordinals: Int64
+    cluster_ids: Int64
+    heads: Int64
+    before: Int64
+    sizes: Int64
+
+
 class Fold:
     """Clusters over ordinals 0..n-1, changed pin by pin or batch by batch, with one outcome.
 
+    ``evidence`` may be replaced between two batches: what was decided stays.
     ``signatures(slice)`` gives rows of packed signatures uint8 [n, 128], a view: those of pins
     that were added are read, a few at a time. With a ``directory`` the arrays are memory-mapped
     files in it, made anew.
@@ -79,7 +93,7 @@ class Fold:
         directory: Path | None = None,
     ) -> None:
         self.generation = generation
-        self._evidence = evidence
+        self.evidence = evidence
         self._signatures = signatures
         self._directory = directory
         self._n = 0
@@ -185,19 +199,34 @@ class Fold:
         """
         columns = self._columns
         if columns.size[columns.slot[ordinal]] > 1:
-            leave(columns, ordinal)
+            take_out(columns, ordinal)
             slot = start(columns, ordinal, cluster_id)
             columns.walled[slot] = bool(np.isin(ordinal, self._walls))
+
+    def move(self, ordinal: int, beside: int) -> None:
+        """A live pin, alone, leaves its cluster and joins that of another, whatever the evidence.
+
+        The caller sees to it that nobody keeps it apart from a pin there.
+        """
+        columns, slot = self._columns, int(self._columns.slot[beside])
+        if columns.slot[ordinal] != slot:
+            take_out(columns, ordinal)
+            join(columns, ordinal, slot)
+            columns.walled[slot] |= bool(np.isin(ordinal, self._walls))
 
     def take_changes(self) -> list[Membership]:
         """Where every pin stands whose membership changed since the last call, by ordinal."""
         changed = self.take_standing()
-        columns = (column.tolist() for column in changed)
+        columns = (column.tolist() for column in changed[:3])
         return [Membership(*row) for row in zip(*columns, strict=True)]
 
-    def take_standing(self) -> Standing:
+    def take_standing(self) -> Changes:
         """The same as arrays."""
-        return self.standing(take_touched(self._columns))
+        columns = self._columns
+        ordinals = take_touched(columns)
+        slots = columns.slot[ordinals]
+        sizes = np.where(slots == NOBODY, 0, columns.size[slots]).astype(np.int64)
+        return Changes(*self.standing(ordinals), columns.before[ordinals], sizes)
 
     def memberships(self, ordinals: Iterable[int]) -> Iterable[Membership]:
         """Where these pins stand now."""
@@ -213,7 +242,7 @@ class Fold:
         return Standing(ordinals, ids, np.where(gone, NOBODY, columns.head[slots]).astype(np.int64))
 
     def _witness(self) -> Witness:
-        evidence = self._evidence
+        evidence = self.evidence
         signatures = words(self._signatures(slice(0, self._n)))
         if len(signatures) < self._n:
             raise ValueError(f"There are signatures of {len(signatures)} pins, not of {self._n}.")
@@ -241,4 +270,8 @@ def rehearse(evidence: Evidence) -> None:
     for ordinal in (2, 3):
         fold.add(ordinal, [Link(0, 9.0), Link(1, 9.0)])
     fold.leave(0)
+    fold.part(1, 2, decreed_id(0, 0))
+    fold.unite(1, 2)
+    fold.isolate(3, decreed_id(0, 1))
+    fold.move(3, 1)
     fold.take_changes()

@@ -5,7 +5,7 @@ Together is transitive, through pins that are not there too: those that people p
 *group*. A pin of one group kept apart from a pin of another keeps the groups apart.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -58,6 +58,15 @@ def said_by(rows: Iterable[Row]) -> Said:
         if row["kind"] == "block":
             said.blocked.append(row["pin_id"])
     return said
+
+
+def named_by(rows: Iterable[Row], sequences: Collection[int]) -> set[str]:
+    """The pins that some of the rows are about; of a row that forgets, those of the forgotten."""
+    by_sequence = {row["sequence"]: row for row in rows}
+    chosen = [by_sequence[sequence] for sequence in sequences]
+    chosen += [by_sequence[row["forgets"]] for row in chosen if row["kind"] == "forget"]
+    names = {row[column] for row in chosen for column in ("pin_id", "other", "left")}
+    return names - {None}
 
 
 class Groups:

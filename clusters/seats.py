@@ -13,8 +13,10 @@ from neardup.clusters.treap import NOBODY, everyone, insert, oldest, remove, uni
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def touch(c: Columns, ordinal: int) -> None:
-    """Note that a pin's standing changed."""
+    """Note that a pin's standing is about to change."""
     if c.touched[ordinal] == UNTOUCHED:
+        slot = c.slot[ordinal]
+        c.before[ordinal] = NOBODY if slot == NOBODY else c.cluster_id[slot]
         c.touched[ordinal] = c.state[LAST]
         c.state[LAST] = ordinal
 
@@ -51,24 +53,36 @@ def free_slot(c: Columns, slot: int) -> None:
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def join(c: Columns, ordinal: int, slot: int) -> None:
     """A pin that is in no cluster comes to one."""
+    touch(c, ordinal)
     c.slot[ordinal] = slot
     c.root[slot] = insert(c.children, c.root[slot], ordinal)
     c.size[slot] += 1
-    touch(c, ordinal)
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def leave(c: Columns, ordinal: int) -> None:
     """A live pin leaves its cluster; a lost head is replaced by the oldest member."""
     slot = c.slot[ordinal]
+    touch(c, ordinal)
     c.root[slot] = remove(c.children, c.root[slot], ordinal)
     c.slot[ordinal] = NOBODY
     c.size[slot] -= 1
-    touch(c, ordinal)
     if c.size[slot] == 0:
         free_slot(c, slot)
     elif c.head[slot] == ordinal:
         c.head[slot] = oldest(c.children, c.root[slot])
+        touch(c, c.head[slot])
+
+
+@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def take_out(c: Columns, ordinal: int) -> None:
+    """A live pin leaves its cluster for another one; the head of those who stay is touched too.
+
+    So whoever asks what became of the cluster has a touched pin in it.
+    """
+    slot = c.slot[ordinal]
+    leave(c, ordinal)
+    if c.size[slot] > 0:
         touch(c, c.head[slot])
 
 
@@ -81,8 +95,8 @@ def merge(c: Columns, one: int, other: int) -> None:
     ):
         keep, gone = gone, keep
     for moved in everyone(c.children, c.root[gone], c.size[gone]):
-        c.slot[moved] = keep
         touch(c, moved)
+        c.slot[moved] = keep
     c.root[keep] = unite(c.children, np.int64(c.root[keep]), np.int64(c.root[gone]))
     c.size[keep] += c.size[gone]
     c.walled[keep] |= c.walled[gone]

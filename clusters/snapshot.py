@@ -79,7 +79,7 @@ def _complete(lake: Lake, generation: int) -> int:
     changes = rows.filter((pc.field("kind") == "add") | _ENDS)["batch_seq"]
     if len(changes):
         return int(pc.min(changes).as_py()) - 1
-    return max([covered, *rows["batch_seq"].to_pylist()])
+    return int(max([covered, *rows["batch_seq"].to_pylist()]))
 
 
 def _pin_ids(lake: Lake, until: ds.Expression) -> pa.Array:

@@ -1,7 +1,7 @@
 """What people said, as a compaction needs it: about pins that are live after a batch."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -54,9 +54,9 @@ def spoken_of(lake: Lake, now: Snapshot, since: int) -> SpokenOf:
     return SpokenOf(np.array(sorted(pins), np.int64), bool(lifted))
 
 
-def _rows(lake: Lake, sequences: list[int]) -> list[dict[str, str | None]]:
+def _rows(lake: Lake, sequences: list[int]) -> list[dict[str, Any]]:
     wanted = ds.field("sequence").isin(pa.array(sequences, pa.int64()))
-    rows: list[dict[str, str | None]] = lake.read("overrides", None, wanted).to_pylist()
+    rows: list[dict[str, Any]] = lake.read("overrides", None, wanted).to_pylist()
     return rows
 
 

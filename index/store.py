@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 SIGNATURE_BYTES = 128
 
@@ -53,11 +54,16 @@ class GrowingArray:
 
 
 class PinStore:
-    """The signature uint8 [128] and the id of every pin version, by ordinal."""
+    """The signature uint8 [128] and the id of every pin version, by ordinal.
+
+    One thread extends it; others may read beside it.
+    """
 
     def __init__(self, directory: Path) -> None:
+        self.directory = directory
         self._signatures = GrowingArray(directory / "signatures", np.uint8, SIGNATURE_BYTES)
-        self._ends = GrowingArray(directory / "id-ends", np.int64)
+        self._offsets = GrowingArray(directory / "id-offsets", np.int64)
+        self._offsets.extend(np.zeros((1, 1), np.int64))
         self._ids = GrowingArray(directory / "ids", np.uint8)
 
     def __len__(self) -> int:
@@ -67,13 +73,19 @@ class PinStore:
         """Append pins whose ordinals follow those already here; signatures uint8 [n, 128]."""
         encoded = [pin_id.encode("utf-8") for pin_id in pin_ids]
         ends = np.cumsum([len(pin_id) for pin_id in encoded], dtype=np.int64) + len(self._ids)
-        self._signatures.extend(signatures)
-        self._ends.extend(ends[:, None])
         self._ids.extend(np.frombuffer(b"".join(encoded), np.uint8)[:, None])
+        self._offsets.extend(ends[:, None])
+        self._signatures.extend(signatures)  # last: whoever reads beside it sees whole pins
 
     def pin_id(self, ordinal: int) -> str:
-        begin = int(self._ends.rows[ordinal - 1, 0]) if ordinal else 0
-        return bytes(self._ids.rows[begin : int(self._ends.rows[ordinal, 0]), 0]).decode("utf-8")
+        begin, end = self._offsets.rows[ordinal : ordinal + 2, 0].tolist()
+        return bytes(self._ids.rows[begin:end, 0]).decode("utf-8")
+
+    def pin_ids(self, ordinals: npt.NDArray[np.int64]) -> pa.Array:
+        """The ids of pins, an Arrow array of strings [n]."""
+        buffers = [None, pa.py_buffer(self._offsets.rows), pa.py_buffer(self._ids.rows)]
+        every = pa.Array.from_buffers(pa.large_string(), len(self), buffers)
+        return every.take(pa.array(ordinals)).cast(pa.string())
 
     def signatures(self, ordinals: npt.NDArray[np.int64] | slice) -> npt.NDArray[np.uint8]:
         """Signatures uint8 [n, 128] at these ordinals."""

@@ -1,11 +1,12 @@
 """Pages that are generated from the code: `python -m neardup.schemas.document`.
 
-``docs/tables.md`` from the tables, ``schemas/pin-event.v1.json`` from the event's types.
+``docs/tables.md`` from the tables, ``schemas/pin-event.v1.json`` from the event's types,
+``schemas/cluster-change.v1.json`` from that of a change.
 """
 
 from pathlib import Path
 
-from neardup.schemas.events import VERSION, json_schema
+from neardup.schemas import changes, events
 from neardup.schemas.tables import FORMAT_VERSION, TABLES, TableSpec
 from neardup.schemas.views import VIEWS
 
@@ -47,4 +48,6 @@ def _table(spec: TableSpec) -> str:
 
 if __name__ == "__main__":
     (ROOT / "docs" / "tables.md").write_text(tables_page(), "utf-8")
-    (ROOT / "schemas" / f"pin-event.v{VERSION}.json").write_bytes(json_schema())
+    (ROOT / "schemas" / f"pin-event.v{events.VERSION}.json").write_bytes(events.json_schema())
+    schema = ROOT / "schemas" / f"cluster-change.v{changes.VERSION}.json"
+    schema.write_bytes(changes.json_schema())

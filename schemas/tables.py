@@ -175,7 +175,9 @@ OVERRIDES = TableSpec(
         [
             _required("sequence", pa.int64(), "number of this row, from 0; people name it by that"),
             _required("kind", pa.string(), "link, unlink, move, block or forget"),
-            _column("pin_id", pa.string(), "the pin it is about; null for forget"),
+            _column(
+                "pin_id", pa.string(), "the pin it is about; for forget that of the forgotten row"
+            ),
             _column("other", pa.string(), "the pin that it is together with, or apart from"),
             _column("left", pa.string(), "only for move: a pin of the cluster that it leaves"),
             _column("forgets", pa.int64(), "only for forget: the row that holds no longer"),

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 EARLIEST = -2
 IDLE_SECONDS = 30.0
 """Spark ends Python workers that had no task for a minute; this is well before."""
+HEAR_SECONDS = 0.5
 
 
 class Stopping(Exception):
@@ -45,6 +46,7 @@ class Consumer:
         self._stop = threading.Event()
         self._signals: tuple[signal.Signals, ...] = ()
         self._last_batch = time.monotonic()
+        self._hears_at = 0.0
         self._failure: Exception | None = None
         self._writer: Writer
 
@@ -76,9 +78,23 @@ class Consumer:
         query = self._start(once)
         log.info("ready: %d pins, next batch %d", len(batch.state.store), batch.state.batch_seq)
         with self._writer.upkeep():
-            while query.isActive and not self._stop.wait(0.1):
+            while query.isActive and not self._failure and not self._stop.wait(0.1):
                 self._stay_warm()
+                self._hear()
         self._end(query)
+
+    def _hear(self) -> None:
+        """What people say takes effect though no event comes."""
+        if time.monotonic() < self._hears_at:
+            return
+        self._hears_at = time.monotonic() + HEAR_SECONDS
+        try:
+            report = self._writer.hear()
+        except Exception as error:
+            self._failure = error
+            return
+        if report is not None:
+            self._done(report)
 
     def _stay_warm(self) -> None:
         if time.monotonic() - self._last_batch > IDLE_SECONDS:
@@ -120,6 +136,9 @@ class Consumer:
             self._failure = error  # Spark would hand it back as a JVM's stack trace
             raise
         self._last_batch = time.monotonic()
+        self._done(report)
+
+    def _done(self, report: BatchReport) -> None:
         log.info(report.line())
         self._on_batch(report)
 

@@ -22,7 +22,7 @@ class Maintenance(Background):
         self._every = every_seconds
         self._publish = publish
         self._due = time.monotonic() + every_seconds
-        self._generations = self._lake.table("generations").version()
+        self._generations = -1  # look at the start too: one may have been prepared before
 
     def _take_turn(self) -> None:
         try:

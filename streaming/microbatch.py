@@ -14,27 +14,33 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from neardup.clusters import fold
-from neardup.clusters.evidence import Evidence
-from neardup.clusters.ledger import fold_rows
+from neardup.clusters.evidence import evidence_of
+from neardup.clusters.ledger import FOLDED, commit, fold_rows
+from neardup.clusters.people import events, waiting
 from neardup.index.exemplars import NOBODY
 from neardup.index.policy import flush_ranges, partition_segments
 from neardup.index.search import Candidates
-from neardup.index.store import SIGNATURE_BYTES
+from neardup.index.store import SIGNATURE_BYTES, stacked
 from neardup.models.classifier import Classifier
 from neardup.models.hasher import Hasher
+from neardup.schemas.crash import crash_point
 from neardup.schemas.errors import SegmentError
 from neardup.schemas.settings import Settings
+from neardup.schemas.tables import PINS
 from neardup.streaming.candidates import LINKS, Broadcast, SearchPlan, search_tasks
 from neardup.streaming.decide import Decided, decide
 from neardup.streaming.hashing import HASHED, HashingPlan, hash_batches
+from neardup.streaming.models import Models
 from neardup.streaming.nearest import Rule
 from neardup.streaming.resolve import Scored, Settled, rehearse, scored, settle
 from neardup.streaming.segments import write_segment
+from neardup.streaming.shadow import disagreements
 from neardup.streaming.state import State
 from neardup.streaming.warm import warm_worker
 
@@ -49,6 +55,7 @@ class BatchReport:
     """What a batch did: counts, and seconds by stage."""
 
     batch_seq: int
+    overrides: int = 0
     events: int = 0
     quarantined: int = 0
     added: int = 0
@@ -64,9 +71,11 @@ class BatchReport:
 
     def line(self) -> str:
         stages = " ".join(f"{name} {seconds:.3f}" for name, seconds in self.seconds.items())
+        people = f"{self.overrides} overrides, " if self.overrides else ""
         return (
-            f"batch {self.batch_seq}: {self.events} events, {self.quarantined} quarantined, "
-            f"{self.added} added, {self.candidates} pairs scored, {self.links} links; s: {stages}"
+            f"batch {self.batch_seq}: {people}{self.events} events, "
+            f"{self.quarantined} quarantined, {self.added} added, {self.candidates} pairs "
+            f"scored, {self.links} links; s: {stages}"
         )
 
 
@@ -84,23 +93,36 @@ class MicroBatch:
         self._spark = spark
         self._settings = settings
         self._hasher = hasher
-        self._classifier = classifier
-        self._model = spark.sparkContext.broadcast(classifier.to_arrays())
+        source = settings.models.classifier
+        self.models = Models(
+            spark.sparkContext.broadcast,
+            state.lake,
+            hasher.version,
+            classifier,
+            source,
+            state.batch_seq,
+        )
         self._rule = Rule(state.plan, classifier.radius, settings.stream.max_links)
+        self._scored: list[pa.Table] = []
         self._parallel = spark.sparkContext.defaultParallelism
+        self._overrides = -1  # the version of the table when it was read last
         self.state = state
 
     def warm_up(self) -> None:
         """Have every process load models and kernels, so that no event waits for it."""
         rehearse(self._rule)
-        fold.rehearse(Evidence(self._classifier.hamming_log_odds, self._classifier.trusted))
+        fold.rehearse(evidence_of(self.models.classifier, self._settings))
         slots = self._parallel
         tasks = self._spark.range(0, slots, 1, slots)
-        load = partial(warm_worker, self._settings.models, self._model)
+        load = partial(warm_worker, self._settings.models, self.models.shared)
         tasks.mapInArrow(load, "id long").toArrow()
 
     def run(self, records: DataFrame) -> BatchReport:
-        """Decide every record and commit the decisions; the same records again add nothing."""
+        """Decide every record and commit the decisions; the same records again add nothing.
+
+        What people said since the batch before comes first.
+        """
+        self._follow_models()
         report = BatchReport(self.state.batch_seq)
         with report.stage("hash"):
             good, bad = self._hash(records)
@@ -112,14 +134,48 @@ class MicroBatch:
             settled = self._search(decided)
         report.candidates, report.links = settled.scored, len(settled.links.score)
         self._attach(decided, settled)
+        self._stamp(decided)
+        said = self._said()
+        report.overrides = len(said)
         with report.stage("commit"):
             self._commit_quarantine(bad)
-            self._commit_pins(decided)
+            self._commit_disagreements(decided)
+            pins = self._commit_pins([*said, *decided.rows], decided.queries)
         with report.stage("fold"):
-            self._fold(decided)
+            self._fold(pins)
         with report.stage("flush"):
             self.flush()
         return report
+
+    def hear(self) -> BatchReport | None:
+        """A batch of what people said and nothing else; None if they said nothing."""
+        said = self._said()
+        if not said:
+            return None
+        report = BatchReport(self.state.batch_seq, len(said))
+        with report.stage("commit"):
+            pins = self._commit_pins(said, stacked([]))
+        with report.stage("fold"):
+            self._fold(pins)
+        return report
+
+    def _follow_models(self) -> None:
+        state = self.state
+        if self.models.follow(state.batch_seq):
+            classifier = self.models.classifier
+            self._rule = Rule(state.plan, classifier.radius, self._settings.stream.max_links)
+            state.fold.evidence = evidence_of(classifier, self._settings)
+
+    def _said(self) -> list[dict[str, Any]]:
+        """What people said that is not in the log, as rows for it; the fold is told of them."""
+        state = self.state
+        version = state.lake.table("overrides").version()
+        if version == self._overrides:
+            return []
+        self._overrides = version
+        rows = waiting(state.lake, state.heard)
+        state.ledger.word.learn(rows, state.find)
+        return events(rows, state.batch_seq)
 
     def _hash(self, records: DataFrame) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         plan = HashingPlan(
@@ -141,6 +197,7 @@ class MicroBatch:
 
     def _search(self, decided: Decided) -> Settled:
         state = self.state
+        self._scored = []
         return settle(
             decided,
             state.memtable(),
@@ -162,11 +219,12 @@ class MicroBatch:
     def _job(self, plan: SearchPlan) -> Scored:
         if not plan.tasks:
             return scored(LINKS.empty_table())
-        shared = Broadcast(self._spark.sparkContext.broadcast(plan), self._model)
+        shared = Broadcast(self._spark.sparkContext.broadcast(plan), self.models.shared)
         tasks = self._spark.range(0, plan.tasks, 1, plan.tasks)
         try:
             found = tasks.mapInArrow(partial(search_tasks, shared), from_arrow_schema(LINKS))
-            return scored(found.toArrow())
+            self._scored.append(found.toArrow())
+            return scored(self._scored[-1])
         finally:
             shared.plan.destroy()
 
@@ -215,22 +273,32 @@ class MicroBatch:
             rows = [{**row, "topic_id": self.state.topic_id} for row in new]
             self.state.lake.append_rows("quarantine", rows)
 
-    def _commit_pins(self, decided: Decided) -> None:
-        """The commit point. After it the state holds the batch."""
-        state = self.state
-        if not decided.rows:
+    def _commit_disagreements(self, decided: Decided) -> None:
+        """Where a shadow would link otherwise; a replay may write them once more."""
+        classifier, shadow, state = self.models.classifier, self.models.shadow, self.state
+        if shadow is None or not self._scored:
             return
-        for row in decided.rows:
-            row["batch_seq"], row["topic_id"] = state.batch_seq, state.topic_id
-        for row in decided.adds:
-            row["hasher"], row["model"] = self._hasher.version, self._classifier.version
-        state.lake.append_rows("pins", decided.rows)
-        state.apply(decided.rows, decided.queries)
-
-    def _fold(self, decided: Decided) -> None:
-        rows = fold_rows(self.state.fold, decided.rows, self.state.store)
+        newer = state.next_ordinal + decided.searched.query.astype(np.int64)
+        rows = disagreements(self._scored, newer, classifier, shadow, state.batch_seq)
         if len(rows):
-            self.state.lake.append("clusters", rows)
+            state.lake.append("disagreements", rows)
+
+    def _stamp(self, decided: Decided) -> None:
+        for row in decided.rows:
+            row["batch_seq"], row["topic_id"] = self.state.batch_seq, self.state.topic_id
+        for row in decided.adds:
+            row["hasher"], row["model"] = self._hasher.version, self.models.classifier.version
+
+    def _commit_pins(self, rows: list[dict[str, Any]], signatures: Signatures) -> pa.Table:
+        """The commit point. After it the state holds the batch; its rows, in log order."""
+        pins = pa.Table.from_pylist(rows, schema=PINS.schema)
+        if rows:
+            self.state.lake.append("pins", pins)
+            self.state.apply(rows, signatures)
+        return pins
+
+    def _fold(self, pins: pa.Table) -> None:
+        commit(self.state.lake, fold_rows(self.state.ledger, pins.select(FOLDED)))
 
     def flush(self) -> None:
         """Write a segment for each whole range of ``flush_pins`` ordinals that has none."""
@@ -238,5 +306,7 @@ class MicroBatch:
         size = state.next_ordinal - state.flushed
         for span in flush_ranges(state.flushed, size, self._settings.stream.flush_pins):
             built = state.build(span)
+            crash_point("flush.built")
             write_segment(state.lake, built)
+            crash_point("flush.written")
             state.adopt([built.segment_id])

@@ -1,8 +1,8 @@
 """What the driver holds between two batches. All of it can be rebuilt from the tables.
 
-Per pin: 16 bytes of fold, 21 a cluster, and 8 of exemplars in memory; signature and id in
-memory-mapped files (``index.store``). Per pin since the last flush (at most ``flush_pins`` and a
-batch): a dict entry, about 200 bytes.
+Per pin: 8 bytes of exemplars in memory; in memory-mapped files 24 of fold, 21 a cluster, signature
+and id (``clusters.columns``, ``index.store``). Per pin since the last flush (at most ``flush_pins``
+and a batch): a dict entry, about 200 bytes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 
 from neardup.clusters.evidence import Evidence
 from neardup.clusters.fold import Fold
-from neardup.clusters.ledger import LOG_ORDER, catch_up, load_store, restore
+from neardup.clusters.ledger import LOG_ORDER, Ledger, catch_up, load_store, restore
+from neardup.clusters.people import OVERRIDES_TOPIC
 from neardup.index.cache import SegmentCache
 from neardup.index.exemplars import NOBODY, Exemplars
 from neardup.index.ids import id_hashes
@@ -57,6 +58,7 @@ class State:
     """The driver's memory of the log up to and including batch ``batch_seq - 1``.
 
     ``positions``: Kafka partition -> last offset whose decision is in ``pins``.
+    ``heard``: the last row of ``overrides`` that is in ``pins``.
     ``quarantined``: source positions beyond those that are already in ``quarantine``.
     ``segment_ids``: the segments that are searched, by ordinals.
     ``flushed``: one past the last ordinal of the last of them.
@@ -67,19 +69,27 @@ class State:
 
     lake: Lake
     cache: SegmentCache
-    store: PinStore
-    fold: Fold
+    ledger: Ledger
     plan: TermPlan
     topic_id: str
     exemplars: Exemplars = field(default_factory=Exemplars)
     batch_seq: int = 0
     flushed: int = 0
     positions: dict[int, int] = field(default_factory=dict)
+    heard: int = -1
     quarantined: set[tuple[int, int]] = field(default_factory=set)
     recent: dict[str, int] = field(default_factory=dict)
     segment_ids: list[str] = field(default_factory=list)
     strays: Int64 = field(default_factory=_NONE.copy)
     masked: Int64 = field(default_factory=_NONE.copy)
+
+    @property
+    def store(self) -> PinStore:
+        return self.ledger.store
+
+    @property
+    def fold(self) -> Fold:
+        return self.ledger.fold
 
     @property
     def next_ordinal(self) -> int:
@@ -121,7 +131,11 @@ class State:
         added = {row["pin_id"]: row["ordinal"] for row in rows if row["kind"] == "add"}
         self.store.extend([row["pin_id"] for row in rows if row["kind"] == "add"], signatures)
         self.recent.update(added)
-        self.positions.update({row["partition"]: row["offset"] for row in rows})
+        for row in rows:
+            if row["kind"] == "override":
+                self.heard = row["offset"]
+            else:
+                self.positions[row["partition"]] = row["offset"]
         self.replay(pa.Table.from_pylist(rows, schema=EVENTS))
         self.batch_seq += 1
 
@@ -190,9 +204,9 @@ def rebuild(
     the log was written from another topic.
     """
     store = load_store(lake, PinStore(directory))
-    fold, through = restore(lake, lake.current_generation(), evidence, store)
-    catch_up(lake, fold, through, store)
-    state = State(lake, cache, store, fold, ensure_plan(lake), topic_id)
+    ledger = restore(lake, lake.current_generation(), evidence, store)
+    catch_up(lake, ledger)
+    state = State(lake, cache, ledger, ensure_plan(lake), topic_id)
     _read_positions(state)
     _read_quarantined(state)
     _read_exemplars(state)
@@ -208,6 +222,7 @@ def _read_positions(state: State) -> None:
         FROM pins GROUP BY topic_id, partition"""
     )
     topics = {row["topic_id"] for row in rows if not is_backfill(row["topic_id"])}
+    topics.discard(OVERRIDES_TOPIC)
     others = topics - {state.topic_id}
     if others and not is_backfill(state.topic_id):
         raise StreamError(
@@ -217,6 +232,9 @@ def _read_positions(state: State) -> None:
         )
     own = [row for row in rows if row["topic_id"] == state.topic_id]
     state.positions = {row["partition"]: row["last"] for row in own}
+    state.heard = max(
+        (row["last"] for row in rows if row["topic_id"] == OVERRIDES_TOPIC), default=-1
+    )
     state.batch_seq = 1 + max((row["batch_seq"] for row in rows), default=-1)
 
 

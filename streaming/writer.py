@@ -13,9 +13,9 @@ from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 
-from neardup.clusters.evidence import Evidence
+from neardup.clusters.evidence import evidence_of
 from neardup.clusters.generations import generation_row, prepared_generation, publish
-from neardup.clusters.ledger import require_hasher
+from neardup.clusters.ledger import catch_up, require_hasher, restore
 from neardup.index.cache import SegmentCache
 from neardup.index.calibrate import calibrate
 from neardup.index.explain import verdict
@@ -23,6 +23,7 @@ from neardup.index.lake_plan import plan_for
 from neardup.infra.spark import spark_session
 from neardup.models.classifier import Classifier
 from neardup.models.hasher import Hasher
+from neardup.models.registry import classifier_of
 from neardup.schemas.lake import Lake
 from neardup.schemas.settings import Settings
 from neardup.streaming.maintenance import Maintenance
@@ -43,13 +44,22 @@ class Writer:
     spark: SparkSession
     batch: MicroBatch
     settings: Settings
-    classifier: Classifier
     between_batches: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def classifier(self) -> Classifier:
+        """The one that decides now."""
+        return self.batch.models.classifier
 
     def run(self, records: DataFrame) -> BatchReport:
         """One micro-batch of Kafka's columns, committed."""
         with self.between_batches:
             return self.batch.run(records)
+
+    def hear(self) -> BatchReport | None:
+        """What people said since, committed as a batch of its own; None if they said nothing."""
+        with self.between_batches:
+            return self.batch.hear()
 
     @contextmanager
     def upkeep(self) -> Iterator[None]:
@@ -73,19 +83,20 @@ class Writer:
         return verdict(planned)
 
     def _publish_prepared(self, lake: Lake) -> None:
-        """Called by the maintenance thread; takes its turn between two batches."""
+        """Called by the maintenance thread: bring a generation up beside the stream, and publish it
+        between two batches."""
         prepared = prepared_generation(lake)
         if prepared is None:
             return
+        state, generation = self.batch.state, prepared["generation"]
+        evidence = evidence_of(self.classifier, self.settings)
+        ledger = restore(lake, generation, evidence, state.store)
+        catch_up(lake, ledger, state.batch_seq - 1)  # of later ones the pins may not be here yet
         with self.between_batches:
-            state = self.batch.state
-            state.fold = publish(state.lake, prepared, evidence_of(self.classifier), state.store)
-        log.info("published generation %d", prepared["generation"])
-
-
-def evidence_of(classifier: Classifier) -> Evidence:
-    """What a classifier says about pairs that it did not score, for the fold."""
-    return Evidence(classifier.hamming_log_odds, classifier.trusted)
+            ledger.fold.evidence = state.fold.evidence  # the classifier may have been swapped
+            publish(state.lake, prepared, ledger, state.ledger)
+            state.ledger = ledger
+        log.info("published generation %d", generation)
 
 
 @contextmanager
@@ -97,8 +108,9 @@ def writer(settings: Settings, topic_id: str, name: str) -> Iterator[Writer]:
     LakeError when the models do not fit the lake.
     """
     hasher = Hasher.load(settings.models.hasher)
-    classifier = Classifier.load(settings.models.classifier)
     lake = Lake.create(settings.lake.path)
+    classifier = classifier_of(lake, settings)
+    classifier.check_hasher(hasher.version)
     require_hasher(lake, hasher.version)
     with lake.lease("stream"), tempfile.TemporaryDirectory(prefix="neardup-") as directory:
         spark = spark_session(settings.spark, name, short_jobs=True)
@@ -106,9 +118,11 @@ def writer(settings: Settings, topic_id: str, name: str) -> Iterator[Writer]:
             if not len(lake.read("generations", ["generation"])):
                 generation_row(lake, 0, "published", through_batch_seq=-1)
             cache = SegmentCache(lake.cache_directory(), settings.stream.cache_bytes)
-            state = rebuild(lake, topic_id, evidence_of(classifier), cache, Path(directory))
+            evidence = evidence_of(classifier, settings)
+            state = rebuild(lake, topic_id, evidence, cache, Path(directory))
             batch = MicroBatch(spark, settings, hasher, classifier, state)
             batch.flush()  # one that a crash cut off: the batches after it must find its segment
-            yield Writer(spark, batch, settings, classifier)
+            batch.hear()
+            yield Writer(spark, batch, settings)
         finally:
             spark.stop()

@@ -1,17 +1,20 @@
 """A small lake with known content, made by the same code as the stream's, without Spark."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from neardup.clusters.evidence import Evidence
-from neardup.clusters.fold import Fold
 from neardup.clusters.generations import generation_row
-from neardup.clusters.ledger import fold_rows
+from neardup.clusters.ledger import FOLDED, Ledger, commit, find, fold_rows
+from neardup.clusters.people import events, heard, waiting
 from neardup.index.store import PinStore, stacked
 from neardup.schemas.lake import Lake
+from neardup.schemas.tables import PINS
 
 EVIDENCE = Evidence(((300 - np.arange(1025)) / 20).astype(np.float32), trusted=3.0)
 
@@ -99,10 +102,9 @@ def garden(path: Path, directory: Path) -> Lake:
     ]
     lake = Lake.create(path)
     generation_row(lake, 0, "published", through_batch_seq=-1)
-    store = PinStore(directory)
-    fold = Fold(EVIDENCE, store.signatures, generation=0)
+    ledger = Ledger.empty(EVIDENCE, PinStore(directory))
     for rows in batches:
-        write_batch(lake, fold, store, rows)
+        write_batch(lake, ledger, rows)
     lake.append_rows(
         "quarantine",
         [
@@ -120,12 +122,18 @@ def garden(path: Path, directory: Path) -> Lake:
     return lake
 
 
-def write_batch(lake: Lake, fold: Fold, store: PinStore, rows: list[dict[str, Any]]) -> None:
+def write_batch(lake: Lake, ledger: Ledger, rows: list[dict[str, Any]]) -> None:
     """Commit a batch as the stream does: `pins`, then `clusters`."""
     added = [row for row in rows if row["kind"] == "add"]
-    lake.append_rows("pins", rows)
+    pins = pa.Table.from_pylist(rows, schema=PINS.schema)
+    lake.append("pins", pins)
     signatures = stacked([row["signature"] for row in added])
-    store.extend([row["pin_id"] for row in added], signatures)
-    changed = fold_rows(fold, rows, store)
-    if len(changed):
-        lake.append("clusters", changed)
+    ledger.store.extend([row["pin_id"] for row in added], signatures)
+    commit(lake, fold_rows(ledger, pins.select(FOLDED)))
+
+
+def said(lake: Lake, ledger: Ledger, batch_seq: int) -> list[dict[str, Any]]:
+    """Rows for `pins` of what people said since, as the stream makes them of a lake like these."""
+    rows = waiting(lake, max(heard(lake), default=-1))
+    ledger.word.learn(rows, partial(find, lake, ledger.through))
+    return events(rows, batch_seq)

@@ -127,8 +127,19 @@ class NaiveFold:
 
     def isolate(self, ordinal: int, cluster_id: int) -> None:
         if len(self.members[self.cluster_of(ordinal)]) > 1:
-            self.leave(ordinal)
+            self.take_out(ordinal)
             self.members[cluster_id], self.heads[cluster_id] = {ordinal}, ordinal
+
+    def move(self, ordinal: int, beside: int) -> None:
+        if self.cluster_of(ordinal) != (cluster := self.cluster_of(beside)):
+            self.take_out(ordinal)
+            self.members[cluster].add(ordinal)
+
+    def take_out(self, ordinal: int) -> None:
+        cluster = self.cluster_of(ordinal)
+        self.leave(ordinal)
+        if cluster in self.heads:
+            self.changed.add(self.heads[cluster])
 
     def standing(self) -> list[Membership]:
         return [self.membership(ordinal) for ordinal in range(self.given)]

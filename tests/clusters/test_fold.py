@@ -208,7 +208,7 @@ class AgainstTheModel(RuleBasedStateMachine):
         self.fold.leave(leaving)
 
     @precondition(lambda self: len(self.model.members) > 1)
-    @rule(what=st.sampled_from(["unite", "part", "isolate"]), seed=st.integers(0, 99))
+    @rule(what=st.sampled_from(["unite", "part", "isolate", "move"]), seed=st.integers(0, 99))
     def a_person_speaks(self, what: str, seed: int) -> None:
         rng = np.random.default_rng(seed)
         live = [m.ordinal for m in self.model.standing() if m.cluster_id != NOBODY]
@@ -220,6 +220,7 @@ class AgainstTheModel(RuleBasedStateMachine):
             "unite": (one, other),
             "part": (one, other, decreed_id(0, self.said)),
             "isolate": (one, decreed_id(0, self.said)),
+            "move": (one, other),
         }[what]
         if what != "part" or one != other:
             expected = getattr(self.model, what)(*arguments)

@@ -59,9 +59,10 @@ def test_a_batch_without_its_memberships_is_finished(lake: Lake, store: PinStore
     before, rows = current(lake), rows_of(lake, 0)
     lake.table("clusters").delete("batch_seq >= 1")
     assert current(lake) != before
-    fold, through = restore(lake, 0, EVIDENCE, store)
-    assert through == 0
-    assert catch_up(lake, fold, through, store) == 2
+    ledger = restore(lake, 0, EVIDENCE, store)
+    assert ledger.through == 0
+    catch_up(lake, ledger)
+    assert ledger.through == 2
     assert current(lake) == before
     assert rows_of(lake, 0) == rows
 
@@ -72,9 +73,10 @@ def test_publishing_replays_the_tail_and_again_adds_nothing(lake: Lake, store: P
     prepared = prepared_generation(lake)
     assert prepared is not None and prepared["generation"] == 1
     assert current(lake) == before, "nobody sees it yet"
-    fold = publish(lake, prepared, EVIDENCE, store)
+    ledger = restore(lake, 1, EVIDENCE, store)
+    publish(lake, prepared, ledger, None)
     assert prepared_generation(lake) is None
-    assert lake.current_generation() == 1 == fold.generation
+    assert lake.current_generation() == 1 == ledger.fold.generation
     assert current(lake) == [
         ("rose", 0, "rose"),
         ("tulip", 1, "tulip"),
@@ -85,13 +87,12 @@ def test_publishing_replays_the_tail_and_again_adds_nothing(lake: Lake, store: P
 
 def test_a_publisher_killed_before_its_last_commit_is_repeated(lake: Lake, store: PinStore) -> None:
     prepare_first_batch(lake)
-    fold, through = restore(lake, 1, EVIDENCE, store)
-    catch_up(lake, fold, through, store)  # and then it dies
+    catch_up(lake, restore(lake, 1, EVIDENCE, store))  # and then it dies
     tail = rows_of(lake, 1)
     assert covered_batch(lake, 1) == 2
     prepared = prepared_generation(lake)
     assert prepared is not None
-    publish(lake, prepared, EVIDENCE, store)
+    publish(lake, prepared, restore(lake, 1, EVIDENCE, store), None)
     assert rows_of(lake, 1) == tail
 
 

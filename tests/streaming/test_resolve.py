@@ -148,8 +148,9 @@ class Stream:
         return State(
             lake=SimpleNamespace(path=None),  # type: ignore[arg-type]
             cache=SimpleNamespace(open=lambda name, _: self.segments[name]),  # type: ignore[arg-type]
-            store=Store(),  # type: ignore[arg-type]
-            fold=SimpleNamespace(is_live=self.is_live),  # type: ignore[arg-type]
+            ledger=SimpleNamespace(  # type: ignore[arg-type]
+                store=Store(), fold=SimpleNamespace(is_live=self.is_live)
+            ),
             plan=RULE.plan,
             topic_id="t",
         )
@@ -242,7 +243,7 @@ class Stream:
     def restart(self) -> None:
         """The state again, from the log and the segments alone."""
         before, self.state = self.state, self.new_state()
-        self.state.store = before.store
+        self.state.ledger.store = before.store
         self.state.replay(pa.Table.from_pylist(self.log, schema=EVENTS))
         self.state.adopt(self.segments)
         recent = range(self.state.flushed, self.state.next_ordinal)
