@@ -14,11 +14,13 @@ from collections.abc import Callable
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming import StreamingQuery
 
+from neardup.infra.kafka_security import spark_options
 from neardup.infra.topics import partitions, topic_id
 from neardup.models.bundle import verify_artifacts
 from neardup.schemas.crash import crash_point
 from neardup.schemas.errors import NeardupError, StreamError
 from neardup.schemas.settings import Settings
+from neardup.streaming.changes import publishing
 from neardup.streaming.microbatch import BatchReport
 from neardup.streaming.writer import Writer, writer
 
@@ -66,7 +68,7 @@ class Consumer:
         """
         settings = self._settings
         log.info("models: %s", verify_artifacts(settings.models))
-        topic = topic_id(settings.kafka.bootstrap_servers, settings.kafka.topic)
+        topic = topic_id(settings.kafka, settings.kafka.topic)
         with writer(settings, topic, "neardup-stream") as self._writer:
             self._consume(once)
 
@@ -77,7 +79,7 @@ class Consumer:
         batch.warm_up()
         query = self._start(once)
         log.info("ready: %d pins, next batch %d", len(batch.state.store), batch.state.batch_seq)
-        with self._writer.upkeep():
+        with self._writer.upkeep(), publishing(self._settings):
             while query.isActive and not self._failure and not self._stop.wait(0.1):
                 self._stay_warm()
                 self._hear()
@@ -104,10 +106,10 @@ class Consumer:
     def _start(self, once: bool) -> StreamingQuery:
         settings, state = self._settings, self._writer.batch.state
         topic = settings.kafka.topic
-        known = partitions(settings.kafka.bootstrap_servers, topic)
+        known = partitions(settings.kafka, topic)
         records = (
             self._writer.spark.readStream.format("kafka")
-            .option("kafka.bootstrap.servers", settings.kafka.bootstrap_servers)
+            .options(**spark_options(settings.kafka))
             .option("subscribe", topic)
             .option("startingOffsets", starting_offsets(topic, known, state.positions))
             .option("maxOffsetsPerTrigger", settings.stream.max_events_per_batch)

@@ -1,7 +1,10 @@
 """A real broker whose listeners demand SCRAM over TLS, and mutual TLS: both clients get through."""
 
 import gc
+import os
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from neardup.schemas.errors import EnvironmentProblem
 from neardup.schemas.settings import KafkaSettings, SparkSettings
 from neardup.streaming.produce import PinProducer
 from tests.infra.certificates import Authority
+from tests.paths.pictures import encoded, photos, with_image
 
 pytestmark = pytest.mark.path
 
@@ -146,3 +150,46 @@ def close_sockets() -> None:
     for found in gc.get_objects():
         if isinstance(found, ssl.SSLSocket):
             found.close()
+
+
+def test_a_stream_leaves_its_secrets_nowhere(
+    secured: Broker, authority: Authority, tmp_path: Path
+) -> None:
+    """Neither in the log, the tables, the checkpoint nor the help; the topic is read with both."""
+    own = authority.sign("streamer", KEY_PASSWORD)
+    (tmp_path / "secret").write_text(KEY_PASSWORD, "utf-8")
+    topics.create_topic(secured.bootstrap, "kept", 1)
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "neardup.toml").write_text(
+        f"""[kafka]
+topic = "kept"
+bootstrap_servers = "{secured.bootstrap_of("SASL_SSL")}"
+security_protocol = "SASL_SSL"
+sasl_username = "{USER}"
+ssl_cafile = "{authority.ca}"
+ssl_certfile = "{own.certificate}"
+ssl_keyfile = "{own.key}"
+ssl_key_password_file = "{tmp_path / "secret"}"
+""",
+        "utf-8",
+    )
+    with PinProducer(by_password(secured, authority), "kept") as producer:
+        for name, picture in photos(2).items():
+            producer.send_raw(*with_image(name, encoded(picture)))
+        producer.send_raw(b"bad", b"{")
+    environment = {**os.environ, "NEARDUP_KAFKA__SASL_PASSWORD": PASSWORD}
+    said = ""
+    for words in (["stream", "--once"], ["stream", "--help"], ["status"], ["doctor"]):
+        options = [] if "--help" in words else ["--config", "neardup.toml"]
+        command = [sys.executable, "-m", "neardup.cli.main", *words, *options]
+        ran = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stderr[-3000:]
+        said += ran.stdout + ran.stderr
+    (work / "said").write_text(said, "utf-8")
+    assert "3 events, 1 quarantined, 2 added" in said and "lag          none" in said
+    key = "".join(own.key.read_text("utf-8").splitlines()[1:-1])
+    for path in work.rglob("*"):
+        held = path.read_bytes() if path.is_file() else b""
+        for secret in ("hunter", KEY_PASSWORD, key[:40]):
+            assert secret.encode() not in held, f"{path} holds a secret"
