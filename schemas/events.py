@@ -37,6 +37,8 @@ REASONS = {
     "truncated_image": "the image ends before its last pixel",
     "too_many_pixels": "the image has more pixels than the settings allow",
     "undecodable_image": "the decoder refused the image",
+    "crashed": "a process that worked on this event alone died or failed, twice",
+    "timeout": "a process that worked on this event alone took longer than allowed, twice",
     "embedding_model": "the embedding is of another model than the hasher's",
     "embedding_length": "the embedding has the wrong number of values",
     "embedding_not_finite": "the embedding holds NaN or infinity",

@@ -103,6 +103,9 @@ class EventSettings(Section):
     max_event_bytes: Annotated[int, Field(ge=1024)] = 4 * MIB
     max_image_bytes: Annotated[int, Field(ge=1024)] = 32 * MIB
     max_pixels: Annotated[int, Field(ge=1)] = 50_000_000
+    max_seconds: Annotated[float, Field(gt=0)] = Field(
+        30.0, description="What reading and decoding one event may take before it is quarantined."
+    )
 
 
 class ModelSettings(Section):

@@ -235,6 +235,20 @@ DISAGREEMENTS = TableSpec(
     ),
 )
 
+LOSSES = TableSpec(
+    "losses",
+    "a range of offsets that Kafka no longer had when their turn came, and that somebody accepted",
+    pa.schema(
+        [
+            *_POSITION[:2],
+            _required("first_offset", pa.int64(), "the first that was due and not there"),
+            _required("end_offset", pa.int64(), "one past the last; the stream went on with it"),
+            _required("batch_seq", pa.int64(), "the micro-batch that came next"),
+            _required("written_at", MICROSECONDS, "when the row was written"),
+        ]
+    ),
+)
+
 PLANS = TableSpec(
     "plans",
     "what a match of terms is from then on: the row with the highest sequence counts",
@@ -260,5 +274,6 @@ _ALL = (
     PLANS,
     MODELS,
     DISAGREEMENTS,
+    LOSSES,
 )
 TABLES = {spec.name: spec for spec in _ALL}

@@ -35,9 +35,10 @@ from neardup.schemas.settings import Settings
 from neardup.schemas.tables import PINS
 from neardup.streaming.candidates import LINKS, Broadcast, SearchPlan, search_tasks
 from neardup.streaming.decide import Decided, decide
-from neardup.streaming.hashing import HASHED, HashingPlan, hash_batches
+from neardup.streaming.hashing import HashingPlan
 from neardup.streaming.models import Models
 from neardup.streaming.nearest import Rule
+from neardup.streaming.poison import hash_on_executors
 from neardup.streaming.resolve import Scored, Settled, rehearse, scored, settle
 from neardup.streaming.segments import write_segment
 from neardup.streaming.shadow import disagreements
@@ -188,7 +189,7 @@ class MicroBatch:
         kafka = records.select("key", "value", "partition", "offset", "timestamp").coalesce(
             self._parallel
         )
-        hashed = kafka.mapInArrow(partial(hash_batches, plan), from_arrow_schema(HASHED)).toArrow()
+        hashed = hash_on_executors(plan, kafka)
         rows = hashed.sort_by([("partition", "ascending"), ("offset", "ascending")]).to_pylist()
         positions = self.state.positions
         fresh = [row for row in rows if row["offset"] > positions.get(row["partition"], -1)]
