@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from neardup.clusters.fold import NOBODY
+from neardup.clusters.fold import FOUNDER_BITS, NOBODY
 
 Int64 = npt.NDArray[np.int64]
 
@@ -60,7 +60,8 @@ class Standings:
         moved = (before != clusters) & (before != NOBODY) & (clusters != NOBODY)
         merged = moved & np.isin(before, self._gone_into_one(before[moved], clusters[moved]))
         new_head = is_head & ~was_head
-        self._unseat(ordinals[new_head & (before != NOBODY)])
+        founded = clusters & ((1 << FOUNDER_BITS) - 1) == ordinals
+        self._unseat(ordinals[new_head & ((before != NOBODY) | ~founded)])
         conditions = [merged, moved, before == clusters, clusters == NOBODY]
         kinds = np.select(conditions, [MERGED, MOVED, HEAD_CHANGED, LEFT], JOINED)
         rows = np.flatnonzero((before != clusters) | new_head)

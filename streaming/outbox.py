@@ -211,7 +211,8 @@ def _successions(rows: list[dict[str, Any]]) -> tuple[Int64, Int64]:
     for row in rows:
         before = row["previous"]
         if row["kind"] == "delete":
-            deleted[row["pin_id"]] = before if before is not None else NOBODY
+            if before is not None:
+                deleted[row["pin_id"]] = before
             continue
         if before is None:
             before = deleted.pop(row["pin_id"], NOBODY)

@@ -124,7 +124,7 @@ class World:
         }
 
     def some_cluster(self, generation: int) -> int:
-        return (generation << 40) + int(self.rng.integers(6))
+        return (generation << 40) + 1_000 + int(self.rng.integers(6))  # no founder's number
 
     def current_rows(self) -> set[tuple[str, int, str]]:
         rows = self.lake.rows("SELECT pin_id, cluster_id, head FROM clusters_current")
