@@ -20,11 +20,12 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from neardup.infra.background import Background
+from neardup.infra.kafka_security import client_options
 from neardup.infra.topics import topic_exists, topic_id
 from neardup.schemas.changes import ClusterChange, encode_change
 from neardup.schemas.errors import EnvironmentProblem, LakeError
 from neardup.schemas.lake import Lake
-from neardup.schemas.settings import Settings
+from neardup.schemas.settings import KafkaSettings, Settings
 from neardup.streaming.outbox import Outbox, Progress, Step
 
 log = logging.getLogger(__name__)
@@ -45,14 +46,14 @@ def publishing(settings: Settings) -> Iterator[None]:
     if not topic:
         yield
         return
-    servers = settings.kafka.bootstrap_servers
-    if not topic_exists(servers, topic):
+    kafka = settings.kafka
+    if not topic_exists(kafka, topic):
         raise EnvironmentProblem(
-            f"There is no topic {topic!r} at {servers} for the changes of clusters: create it, "
-            'mend kafka.changes_topic in the settings, or set it to "" to send none.'
+            f"There is no topic {topic!r} at {kafka.bootstrap_servers} for the changes of clusters: "
+            'create it, mend kafka.changes_topic in the settings, or set it to "" to send none.'
         )
-    progress = ProgressFile(settings.lake.path, topic_id(servers, topic))
-    with Changes(Lake(settings.lake.path), progress, Sender(servers, topic)):
+    progress = ProgressFile(settings.lake.path, topic_id(kafka, topic))
+    with Changes(Lake(settings.lake.path), progress, Sender(kafka, topic)):
         yield
 
 
@@ -86,8 +87,8 @@ class ProgressFile:
 class Sender:
     """A kafka-python producer that is made anew after each failure."""
 
-    def __init__(self, bootstrap_servers: str, topic: str) -> None:
-        self._servers = bootstrap_servers
+    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
+        self._options = client_options(kafka)
         self._topic = topic
         self._producer: Any = None
 
@@ -95,7 +96,7 @@ class Sender:
         """Return once the broker has all of them. Raises KafkaError or OSError."""
         if self._producer is None:
             self._producer = KafkaProducer(
-                bootstrap_servers=self._servers,
+                **self._options,
                 acks="all",
                 linger_ms=5,
                 allow_auto_create_topics=False,
