@@ -100,7 +100,8 @@ def _candidates(
         ordinals.append(hits.ordinal)
         signatures.append(segment.signatures_of(hits.ordinal))
     first = SegmentName.of(segment_ids[-1]).end if segment_ids else 0
-    tail = lake.read("pins", ["ordinal", "signature"], ds.field("ordinal") >= first)
+    unflushed = (ds.field("ordinal") >= first) & ds.field("signature").is_valid()
+    tail = lake.read("pins", ["ordinal", "signature"], unflushed)  # purged pins have none
     recent = stacked(tail["signature"].to_pylist())
     _, near, _ = pairs_within(query, recent, radius)
     ordinals.append(tail["ordinal"].to_numpy()[near])
@@ -119,7 +120,7 @@ def _with_company(
             WHERE list_contains($ordinals, found.ordinal)
         )
         SELECT ordinal, signature FROM pins
-        WHERE kind = 'add' AND NOT list_contains($ordinals, ordinal) AND (
+        WHERE signature IS NOT NULL AND NOT list_contains($ordinals, ordinal) AND (
             list_contains($ordinals, exemplar) OR ordinal IN (SELECT ordinal FROM company))
         ORDER BY ordinal LIMIT $limit""",
         {"ordinals": ordinals.tolist(), "limit": 4 * limit},

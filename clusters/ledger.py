@@ -26,7 +26,7 @@ from neardup.clusters.lineage import became
 from neardup.clusters.overrides import Said, named_by, said_by
 from neardup.clusters.people import heard, waiting
 from neardup.clusters.word import Word
-from neardup.index.store import PinStore, stacked
+from neardup.index.store import SIGNATURE_BYTES, PinStore, stacked
 from neardup.schemas.errors import LakeError
 from neardup.schemas.lake import Lake
 from neardup.schemas.tables import CLUSTER_HISTORY, CLUSTERS
@@ -195,7 +195,7 @@ def require_hasher(lake: Lake, version: str) -> None:
 
 
 def load_store(lake: Lake, store: PinStore) -> PinStore:
-    """Fill an empty store with every pin version of the log."""
+    """Fill an empty store with every pin version of the log; zeros where a pin was purged."""
     added = lake.read("pins", ["ordinal", "pin_id", "signature"], ds.field("kind") == "add")
     added = added.sort_by("ordinal").combine_chunks()
     ordinals = added.column("ordinal").to_numpy()
@@ -204,7 +204,8 @@ def load_store(lake: Lake, store: PinStore) -> PinStore:
             f"The ordinals in {lake.path / 'pins'} are not 0 to {len(ordinals) - 1}, each once: "
             "the log was changed from outside. Restore the table from a backup."
         )
-    store.extend(added["pin_id"].to_pylist(), stacked(added["signature"].to_pylist()))
+    signatures = pc.fill_null(added["signature"], bytes(SIGNATURE_BYTES))
+    store.extend(added["pin_id"].to_pylist(), stacked(signatures.to_pylist()))
     return store
 
 

@@ -40,8 +40,11 @@ WHERE kind = 'add' AND exemplar IS NULL AND ordinal NOT IN
 """
 _LINKING = "SELECT ordinal FROM pins WHERE kind = 'add' AND len(links) > 0"
 _LINKS = """
-SELECT ordinal, unnest(links).ordinal AS older FROM pins
-WHERE kind = 'add' AND ordinal IN (SELECT unnest($ordinals)) ORDER BY ALL
+SELECT * FROM (
+    SELECT ordinal, unnest(links).ordinal AS older FROM pins
+    WHERE kind = 'add' AND ordinal IN (SELECT unnest($ordinals))
+) WHERE older NOT IN (SELECT ordinal FROM pins WHERE kind = 'add' AND signature IS NULL)
+ORDER BY ALL
 """
 _SIGNATURES = """
 SELECT ordinal, signature FROM pins

@@ -6,7 +6,7 @@ Spark's Delta writer takes 200, a generation of a million pins .4 s. Spark reads
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -167,6 +167,39 @@ class Lake:
                 post_commithook_properties=_NO_HOOKS,
             )
 
+    def rewrite(self, name: str, change: Callable[[pa.Table], pa.Table]) -> None:
+        """Replace all rows of a table by what ``change`` makes of them, some at a time; one commit.
+
+        Only for legal erasure, with nobody writing: the tables grow at their end and nowhere else.
+        """
+        schema = TABLES[name].schema
+        changed = (
+            batch
+            for rows in self.dataset(name).to_batches()
+            for batch in change(pa.Table.from_batches([rows])).cast(schema).to_batches()
+        )
+        write_deltalake(
+            self._tables[name],
+            pa.RecordBatchReader.from_batches(schema, changed),
+            mode="overwrite",
+            post_commithook_properties=_NO_HOOKS,
+        )
+
+    def erase(self) -> None:
+        """Drop every file and every line of a log that the newest snapshot does not need."""
+        for name in TABLES:
+            table = DeltaTable(str(self.path / name))
+            if table.version() == 0:
+                continue
+            table.vacuum(
+                retention_hours=0,
+                dry_run=False,
+                enforce_retention_duration=False,
+                post_commithook_properties=_NO_HOOKS,
+                full=True,
+            )
+            _forget_log(table, self.path / name / "_delta_log")
+
     def cache_directory(self) -> Path:
         """Where this host keeps decoded segments: a new lake at the same path has another."""
         identity = self._tables["segments"].metadata().id.encode()
@@ -204,6 +237,17 @@ def _compact(table: DeltaTable) -> None:
     """Compact small files. Appends that come faster than it commits win; then it begins anew."""
     table.update_incremental()
     table.optimize.compact(post_commithook_properties=_NO_HOOKS)
+
+
+def _forget_log(table: DeltaTable, folder: Path) -> None:
+    """Remove all commits before a checkpoint of the newest: they hold least and greatest values."""
+    table.update_incremental()
+    table.create_checkpoint()
+    newest = table.version()
+    for file in folder.iterdir():
+        number = file.name.split(".")[0]
+        if number.isdigit() and int(number) < newest:
+            file.unlink()
 
 
 def segment_blocks(path: Path, segment_id: str) -> dict[str, bytes]:

@@ -10,6 +10,7 @@ COMMANDS = {
     "backfill": "Bring a whole corpus into the lake, as if streamed.",
     "compact": "Re-run the k-cut and publish a new generation.",
     "override": "Say what you know about pins: link, unlink, move, block, forget.",
+    "purge": "Erase deleted pins from every file, for good.",
     "rollback": "Make an older generation the current one.",
     "produce": "Send a folder of pictures, or JSON lines, to Kafka.",
     "lookup": "Was this picture used before? Similar pins with scores.",

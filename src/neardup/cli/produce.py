@@ -28,7 +28,13 @@ if TYPE_CHECKING:
     help="What the events hold: the bytes, a path, or the embedding.",
 )
 @click.option("--jsonl", type=click.File("rb"), help="Send the events of a file, one JSON a line.")
-@click.option("--delete", "deleted", multiple=True, metavar="PIN_ID", help="Delete a pin.")
+@click.option(
+    "--delete",
+    "deleted",
+    multiple=True,
+    metavar="PIN_ID",
+    help="Delete a pin; `neardup purge` then erases it from every file.",
+)
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Events a second.")
 def command(
     config: Path | None,
