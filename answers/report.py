@@ -35,7 +35,7 @@ def write_report(lake: Lake, path: Path, clusters: int = 100) -> None:
 def _totals(lake: Lake) -> dict[str, Any]:
     return lake.rows(
         """SELECT
-            (SELECT count(*) FROM pins) AS events,
+            (SELECT count(*) FROM pins WHERE kind <> 'override') AS events,
             (SELECT count(*) FROM quarantine) AS quarantined,
             (SELECT count(*) FROM clusters_current) AS pins,
             (SELECT count(*) FROM cluster_sizes) AS clusters,
