@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neardup.answers.verify import verify
 from neardup.batch.purge import purge
 from neardup.clusters.ledger import load_store, restore
 from neardup.index.cache import SegmentCache
@@ -96,3 +97,10 @@ def test_a_live_pin_is_refused_and_so_is_a_running_stream(lake: Lake) -> None:
         purge(lake, [GONE, "rose"])
     with lake.lease("stream"), pytest.raises(StreamError, match="stop it first"):
         purge(lake, [GONE])
+
+
+def test_a_purged_lake_is_as_verify_wants_it(tmp_path: Path) -> None:
+    lake = garden(tmp_path / "lake", tmp_path)
+    purge(lake, [GONE])
+    report = verify(lake.path)
+    assert report.ok, [outcome for outcome in report.outcomes if not outcome.ok]
