@@ -49,7 +49,7 @@ def publishing(settings: Settings) -> Iterator[None]:
     kafka = settings.kafka
     if not topic_exists(kafka, topic):
         raise EnvironmentProblem(
-            f"There is no topic {topic!r} at {kafka.bootstrap_servers} for the changes of clusters: "
+            f"There is no topic {topic!r} at {kafka.bootstrap_servers} for changes of clusters: "
             'create it, mend kafka.changes_topic in the settings, or set it to "" to send none.'
         )
     progress = ProgressFile(settings.lake.path, topic_id(kafka, topic))
