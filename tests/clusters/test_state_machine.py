@@ -1,4 +1,4 @@
-"""A life of a lake: whatever comes, in whatever order, what must always hold is checked each time."""
+"""A life of a lake: whatever comes in whatever order, what must always hold is looked at."""
 
 from collections import Counter
 from itertools import combinations
