@@ -106,12 +106,40 @@ def topic_id(kafka: Kafka, name: str) -> str:
 
     Raises EnvironmentProblem if the broker does not answer or has no such topic.
     """
-    return str(uuid.UUID(str(_known(kafka, name)["topic_id"])))
+    return _uuid(_known(kafka, name))
 
 
 def partitions(kafka: Kafka, name: str) -> list[int]:
     """The numbers of a topic's partitions. Raises EnvironmentProblem as ``topic_id`` does."""
     return sorted(partition["partition_index"] for partition in _known(kafka, name)["partitions"])
+
+
+class TopicId:
+    """A topic's id, asked again and again over one connection. For one thread at a time."""
+
+    def __init__(self, kafka: Kafka, name: str) -> None:
+        self._kafka = kafka
+        self._name = name
+        self._admin: Any = None
+
+    def now(self) -> str:
+        """The id that the topic has now. Raises EnvironmentProblem as ``topic_id`` does."""
+        from kafka import KafkaAdminClient
+        from kafka.errors import KafkaError
+
+        try:
+            if self._admin is None:
+                require_listener(self._kafka)
+                self._admin = KafkaAdminClient(**client_options(self._kafka))
+            return _uuid(_described(self._admin, self._kafka, self._name))
+        except (KafkaError, OSError) as error:
+            self.close()
+            raise _not_done(self._kafka, error) from error
+
+    def close(self) -> None:
+        admin, self._admin = self._admin, None
+        if admin is not None:
+            admin.close()
 
 
 def offset_ranges(kafka: Kafka, name: str, seconds: float = 5.0) -> dict[int, tuple[int, int]]:
@@ -160,10 +188,18 @@ def _admin(kafka: Kafka, seconds: float = WAIT_SECONDS) -> Iterator[Any]:
         ) as admin:
             yield admin
     except (KafkaError, OSError) as error:
-        raise EnvironmentProblem(
-            f"The Kafka broker at {servers_of(kafka)} did not do as asked ({error}): look into its "
-            "log, and compare its listener with the settings in [kafka]."
-        ) from error
+        raise _not_done(kafka, error) from error
+
+
+def _not_done(kafka: Kafka, error: Exception) -> EnvironmentProblem:
+    return EnvironmentProblem(
+        f"The Kafka broker at {servers_of(kafka)} did not do as asked ({error}): look into its "
+        "log, and compare its listener with the settings in [kafka]."
+    )
+
+
+def _uuid(described: dict[str, Any]) -> str:
+    return str(uuid.UUID(str(described["topic_id"])))
 
 
 def _describe(admin: Any, name: str) -> dict[str, Any]:

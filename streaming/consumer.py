@@ -4,7 +4,6 @@ Starts from what the tables say, runs micro-batches until it is told to stop, an
 two of them.
 """
 
-import json
 import logging
 import signal
 import threading
@@ -15,19 +14,19 @@ from pyspark.sql import DataFrame
 from pyspark.sql.streaming import StreamingQuery
 
 from neardup.infra.kafka_security import spark_options
-from neardup.infra.topics import partitions, topic_id
 from neardup.models.bundle import verify_artifacts
 from neardup.schemas.crash import crash_point
 from neardup.schemas.errors import NeardupError, StreamError
 from neardup.schemas.settings import Settings
 from neardup.streaming.changes import publishing
+from neardup.streaming.checkpoint import sole_user
 from neardup.streaming.microbatch import BatchReport
+from neardup.streaming.topic import Topic
 from neardup.streaming.writer import Writer, writer
 
 log = logging.getLogger(__name__)
 
 
-EARLIEST = -2
 IDLE_SECONDS = 30.0
 """Spark ends Python workers that had no task for a minute; this is well before."""
 HEAR_SECONDS = 0.5
@@ -51,6 +50,7 @@ class Consumer:
         self._hears_at = 0.0
         self._failure: Exception | None = None
         self._writer: Writer
+        self._topic: Topic
 
     def stop(self) -> None:
         """Finish the running batch, then end ``run``."""
@@ -60,24 +60,31 @@ class Consumer:
         """Stop at the first of these signals; a second one does not hurry it."""
         self._signals = signals
 
-    def run(self, once: bool = False) -> None:
+    def run(self, once: bool = False, accept_loss: bool = False) -> None:
         """Consume until ``stop`` is called or, with ``once``, until the topic's present end.
 
-        Raises StreamError when the lake is held by another stream or the topic is another one,
-        ArtifactError and LakeError when the models do not fit one another or the lake.
+        ``accept_loss``: go on behind events that Kafka removed before they were read, and record
+        them in `losses`. Raises StreamError when there are such and it is not set, when the lake or
+        the checkpoint is held by another stream or the topic is another one, ArtifactError and
+        LakeError when the models do not fit one another or the lake.
         """
         settings = self._settings
         log.info("models: %s", verify_artifacts(settings.models))
-        topic = topic_id(settings.kafka, settings.kafka.topic)
-        with writer(settings, topic, "neardup-stream") as self._writer:
-            self._consume(once)
+        with (
+            Topic(settings.kafka) as self._topic,
+            sole_user(settings.checkpoint),
+            writer(settings, self._topic.id, "neardup-stream") as self._writer,
+        ):
+            self._consume(once, accept_loss)
 
-    def _consume(self, once: bool) -> None:
+    def _consume(self, once: bool, accept_loss: bool) -> None:
         for number in self._signals:  # only now: PySpark has set its own for SIGINT
             signal.signal(number, lambda *_: self.stop())
         batch = self._writer.batch
+        batch.before_commit = self._topic.require_same
+        beginning = self._topic.beginning(batch.state, self._settings.checkpoint, accept_loss)
         batch.warm_up()
-        query = self._start(once)
+        query = self._start(once, beginning)
         log.info("ready: %d pins, next batch %d", len(batch.state.store), batch.state.batch_seq)
         with self._writer.upkeep(), publishing(self._settings):
             while query.isActive and not self._failure and not self._stop.wait(0.1):
@@ -103,17 +110,17 @@ class Consumer:
             self._writer.batch.warm_up()
             self._last_batch = time.monotonic()
 
-    def _start(self, once: bool) -> StreamingQuery:
-        settings, state = self._settings, self._writer.batch.state
-        topic = settings.kafka.topic
-        known = partitions(settings.kafka, topic)
+    def _start(self, once: bool, beginning: str) -> StreamingQuery:
+        settings = self._settings
         records = (
             self._writer.spark.readStream.format("kafka")
             .options(**spark_options(settings.kafka))
-            .option("subscribe", topic)
-            .option("startingOffsets", starting_offsets(topic, known, state.positions))
+            .option("subscribe", settings.kafka.topic)
+            .option("startingOffsets", beginning)
             .option("maxOffsetsPerTrigger", settings.stream.max_events_per_batch)
             .option("failOnDataLoss", "true")
+            # What a producer took back was never sent.
+            .option("kafka.isolation.level", "read_committed")
             # A consumer's fetch from the batch before may still wait at the topic's end, for half
             # a second by default, and the next batch waits for it: .35 s a batch became .16.
             .option("kafka.fetch.max.wait.ms", "20")
@@ -149,20 +156,13 @@ class Consumer:
         with self._writer.between_batches:
             query.stop()
         failure = self._failure or query.exception()
-        if isinstance(failure, NeardupError):
-            raise failure
-        if failure is not None and not isinstance(failure, Stopping):
-            number = self._writer.batch.state.batch_seq
+        if failure is None or isinstance(failure, Stopping):
+            return
+        if not isinstance(failure, NeardupError):
+            state = self._writer.batch.state
+            self._topic.explain(state)
             raise StreamError(
-                f"Batch {number} failed: {type(failure).__name__}: {failure}\n"
+                f"Batch {state.batch_seq} failed: {type(failure).__name__}: {failure}\n"
                 "Nothing is lost; it is done again at the next start."
             ) from failure
-
-
-def starting_offsets(topic: str, partitions: list[int], positions: dict[int, int]) -> str:
-    """Spark's JSON for a stream without checkpoint: one past the last decided offset.
-
-    Partitions that the log does not know yet are read from their beginning (-2 to Spark).
-    """
-    offsets = {str(p): positions[p] + 1 if p in positions else EARLIEST for p in partitions}
-    return json.dumps({topic: offsets})
+        raise failure

@@ -6,7 +6,7 @@ function of `pins`, finished at the next start if it is missing).
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -81,7 +81,10 @@ class BatchReport:
 
 
 class MicroBatch:
-    """Runs batches against a state, which it alone changes."""
+    """Runs batches against a state, which it alone changes.
+
+    ``before_commit`` is called when all is read and nothing is written; what it raises is no batch.
+    """
 
     def __init__(
         self,
@@ -108,6 +111,7 @@ class MicroBatch:
         self._parallel = spark.sparkContext.defaultParallelism
         self._overrides = -1  # the version of the table when it was read last
         self.state = state
+        self.before_commit: Callable[[], None] = lambda: None
 
     def warm_up(self) -> None:
         """Have every process load models and kernels, so that no event waits for it."""
@@ -139,6 +143,7 @@ class MicroBatch:
         said = self._said()
         report.overrides = len(said)
         with report.stage("commit"):
+            self.before_commit()
             self._commit_quarantine(bad)
             self._commit_disagreements(decided)
             pins = self._commit_pins([*said, *decided.rows], decided.queries)

@@ -25,12 +25,12 @@ class Line:
 LINES: list[Line] = []
 
 
-def compare(fault: str, calm: System, rough: System, batches: bool = True, note: str = "") -> None:
+def compare(fault: str, calm: System, rough: System, topics: bool = True) -> None:
     """Assert that all tables are equal, and note it for the table at the end."""
-    expected, found = contents(calm.lake, batches), contents(rough.lake, batches)
+    expected, found = contents(calm.lake, topics), contents(rough.lake, topics)
     wrong = differences(expected, found)
     rows = sum(map(len, expected.values()))
-    LINES.append(Line(fault, len(expected) - len(wrong), len(expected), rows, note))
+    LINES.append(Line(fault, len(expected) - len(wrong), len(expected), rows))
     assert wrong == {}, f"after {fault}:\n{rough.words(6000)}"
 
 

@@ -21,8 +21,13 @@ log = logging.getLogger(__name__)
 @click.command()
 @config_option
 @click.option("--once", is_flag=True, help="Take what is in the topic now, then stop.")
+@click.option(
+    "--accept-loss",
+    is_flag=True,
+    help="Go on behind events that Kafka removed before they were read; `losses` names them.",
+)
 @click.option("--log-json", is_flag=True, help="One JSON object a line, as stream.log_json.")
-def command(config: Path | None, once: bool, log_json: bool) -> None:
+def command(config: Path | None, once: bool, accept_loss: bool, log_json: bool) -> None:
     """Consume pin events, and keep the tables. SIGTERM and Ctrl-C finish the running batch."""
     from neardup.schemas.settings import load_settings
     from neardup.streaming.consumer import Consumer
@@ -37,7 +42,7 @@ def command(config: Path | None, once: bool, log_json: bool) -> None:
     with watched(settings) as on_batch:
         consumer = Consumer(settings, on_batch)
         consumer.stop_on(signal.SIGTERM, signal.SIGINT)
-        consumer.run(once=once)
+        consumer.run(once=once, accept_loss=accept_loss)
 
 
 @contextmanager

@@ -1,0 +1,72 @@
+"""Spark's checkpoint lost, damaged, of another time, used twice: the tables are what counts."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.faults.report import compare, stopped
+from tests.faults.system import System
+from tests.faults.test_crash_points import crash
+
+
+def last(folder: Path, before: int = 0) -> Path:
+    """The file of the newest batch in ``offsets`` or ``commits``, or of one before it."""
+    return folder / str(
+        max(int(path.name) for path in folder.iterdir() if path.name.isdigit()) - before
+    )
+
+
+@pytest.mark.faults
+def test_a_batch_that_spark_forgot_is_replayed_without_a_trace(
+    calm: System, tmp_path: Path
+) -> None:
+    rough = calm.copy(tmp_path / "rough")
+    last(rough.checkpoint / "commits").unlink()
+    assert rough.drain() == 0, rough.words()
+    compare("commits/<last> deleted", calm, rough)
+
+
+DAMAGE = {
+    "checkpoint lost": shutil.rmtree,
+    "gap in offsets/": lambda checkpoint: last(checkpoint / "offsets", 1).unlink(),
+    "offsets/<last> empty": lambda checkpoint: last(checkpoint / "offsets").write_text(""),
+    "commits/<last> empty": lambda checkpoint: last(checkpoint / "commits").write_text(""),
+}
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("fault", DAMAGE)
+def test_a_damaged_checkpoint_is_set_aside(calm: System, rough: System, fault: str) -> None:
+    crash(rough, "batch.done:4")
+    DAMAGE[fault](rough.checkpoint)
+    assert rough.drain() == 0, rough.words()
+    assert "lost" in fault or "is not used" in rough.words(8000)
+    compare(fault, calm, rough)
+
+
+@pytest.mark.path
+def test_a_checkpoint_that_is_ahead_of_the_tables_leaves_nothing_out(
+    calm: System, rough: System
+) -> None:
+    """Tables from a backup, the checkpoint of today: in between would be events nobody read."""
+    crash(rough, "pins.after:2")
+    shutil.rmtree(rough.checkpoint)
+    shutil.copytree(calm.checkpoint, rough.checkpoint)
+    assert rough.drain() == 0, rough.words()
+    assert "is not used" in rough.words(8000)
+    compare("checkpoint newer than the tables", calm, rough)
+
+
+@pytest.mark.faults
+def test_two_at_once_are_refused(calm: System, rough: System) -> None:
+    first = rough.start("stream")
+    rough.wait_for("ready stream", lambda: "ready:" in rough.words(100_000))
+    assert rough.drain() == 1
+    stopped("one checkpoint, two processes", rough, "Another process uses the checkpoint")
+    elsewhere = {"NEARDUP_STREAM__CHECKPOINT": str(rough.folder / "elsewhere")}
+    assert rough.drain(**elsewhere) == 1
+    stopped("one lake, two checkpoints", rough, "Another process runs `neardup stream`")
+    rough.wait_for("all events", lambda: rough.decided() == calm.decided())
+    assert rough.stop(first) == 0, rough.words()
+    compare("two processes at once, afterwards", calm, rough)
