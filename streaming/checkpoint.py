@@ -80,7 +80,8 @@ def planned(folder: Path, topic: str) -> Planned | None:
 
 
 def set_aside_unless_it_fits(folder: Path, topic: str, due: Offsets) -> None:
-    """Rename a checkpoint that is damaged or does not fit the log, and say so."""
+    """Rename a checkpoint that is damaged or does not fit the log, and say so; mend one that is."""
+    _remove_orphans(folder)
     try:
         found = planned(folder, topic)
         reason = found and found.misfit(due)
@@ -120,6 +121,13 @@ def sole_user(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _remove_orphans(folder: Path) -> None:
+    """Checksums of files that are gone: Spark would take them for another stream's, for ever."""
+    for checksum in [*folder.glob("offsets/.*.crc"), *folder.glob("commits/.*.crc")]:
+        if not checksum.with_name(checksum.name[1:].removesuffix(".crc")).exists():
+            checksum.unlink()
 
 
 def _numbers(folder: Path) -> list[int]:

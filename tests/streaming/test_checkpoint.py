@@ -77,6 +77,13 @@ def test_damage_is_noticed(folder: Path, damage: object) -> None:
     assert not folder.exists()
 
 
+def test_checksums_of_files_that_are_gone_are_removed(folder: Path) -> None:
+    for name in (".0.crc", ".7.crc"):
+        (folder / "commits" / name).write_bytes(b"crc")
+    set_aside_unless_it_fits(folder, "pins", {0: 20, 1: 1})
+    assert {path.name for path in (folder / "commits").iterdir()} == {"0", "1", ".0.crc"}
+
+
 def test_old_batches_that_spark_removed_are_no_gap(folder: Path) -> None:
     (folder / "offsets" / "0").unlink()
     (folder / "commits" / "0").unlink()
