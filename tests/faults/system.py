@@ -210,3 +210,11 @@ def _taken(row: str, left: list[str]) -> bool:
         return False
     left.remove(row)
     return True
+
+
+def partition(lake: Lake) -> set[frozenset[str]]:
+    """The clusters that readers see, as sets of pin ids."""
+    clusters: dict[int, set[str]] = {}
+    for row in lake.rows("SELECT pin_id, cluster_id FROM clusters_current"):
+        clusters.setdefault(row["cluster_id"], set()).add(row["pin_id"])
+    return {frozenset(pins) for pins in clusters.values()}

@@ -45,7 +45,7 @@ def test_a_damaged_checkpoint_is_set_aside(calm: System, rough: System, fault: s
     compare(fault, calm, rough)
 
 
-@pytest.mark.path
+@pytest.mark.faults
 def test_a_checkpoint_that_is_ahead_of_the_tables_leaves_nothing_out(
     calm: System, rough: System
 ) -> None:

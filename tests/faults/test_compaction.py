@@ -1,0 +1,163 @@
+"""A compaction killed, run twice, run beside the stream; and a stranger who tidies up meanwhile."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+
+from neardup.schemas.tables import TABLES
+from tests.faults.report import compare, contents_equal, stopped
+from tests.faults.system import System, partition
+from tests.faults.test_crash_points import crash
+
+ALONE = [
+    "clusters.before",
+    "clusters.after",
+    "compaction.written",
+    "generations.before",
+    "generations.after",
+    "publish.caught_up",
+    "generations.before:2",
+    "generations.after:2",
+]
+"""In a compaction with no stream beside it, which publishes itself."""
+
+CHAIN = ["compaction.written", "generations.after", "publish.restored", "publish.caught_up"]
+
+BY_THE_STREAM = [
+    "publish.restored",
+    "publish.caught_up",
+    "generations.before",
+    "generations.after",
+]
+"""In a stream that publishes what a compaction beside it prepared."""
+
+
+@pytest.fixture(scope="session")
+def compacted(calm: System, tmp_path_factory: pytest.TempPathFactory) -> System:
+    """The undisturbed run, and after it an undisturbed compaction."""
+    system = calm.copy(tmp_path_factory.mktemp("compacted") / "calm")
+    assert system.run("compact") == 0, system.words()
+    return system
+
+
+def compact(system: System) -> None:
+    assert system.run("compact") == 0, system.words()
+
+
+@pytest.mark.path
+def test_killed_again_and_again(calm: System, compacted: System, tmp_path: Path) -> None:
+    rough = calm.copy(tmp_path / "rough")
+    for place in CHAIN:
+        crash(rough, place, "compact")
+    compact(rough)
+    compare("compaction: " + ", ".join(CHAIN), compacted, rough)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("place", ALONE)
+def test_killed_in_a_compaction(
+    calm: System, compacted: System, tmp_path: Path, place: str
+) -> None:
+    rough = calm.copy(tmp_path / "rough")
+    crash(rough, place, "compact")
+    compact(rough)
+    compare(f"compaction: {place}", compacted, rough)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("place", BY_THE_STREAM)
+def test_killed_while_the_stream_publishes(
+    calm: System, compacted: System, tmp_path: Path, place: str
+) -> None:
+    """The compaction sees that the stream is gone, and publishes what it prepared."""
+    rough = calm.copy(tmp_path / "rough")
+    stream = rough.start("stream", crash=place)
+    rough.wait_for("ready stream", lambda: "ready:" in rough.words(100_000))
+    compact(rough)
+    assert rough.ended(stream) == -signal.SIGKILL, rough.words()
+    assert rough.drain() == 0, rough.words()
+    compare(f"publishing by the stream: {place}", compacted, rough)
+
+
+@pytest.mark.faults
+def test_killed_before_it_is_published_the_next_stream_does_that(
+    calm: System, compacted: System, tmp_path: Path
+) -> None:
+    rough = calm.copy(tmp_path / "rough")
+    crash(rough, "generations.after", "compact")
+    stream = rough.start("stream")
+    rough.wait_for("published generation", lambda: rough.lake.current_generation() == 1)
+    assert rough.stop(stream) == 0, rough.words()
+    compare("prepared, then killed; the stream publishes", compacted, rough)
+
+
+@pytest.mark.faults
+def test_two_at_once_are_refused(calm: System, compacted: System, tmp_path: Path) -> None:
+    rough = calm.copy(tmp_path / "rough")
+    with rough.lake.lease("compact"):
+        assert rough.run("compact") == 1
+    stopped("two compactions", rough, "Another process runs `neardup compact`")
+    ends = [rough.ended(process) for process in [rough.start("compact"), rough.start("compact")]]
+    assert 0 in ends and set(ends) <= {0, 1}, rough.words()
+    compare("two compactions at once, afterwards", compacted, rough)
+
+
+@pytest.mark.faults
+def test_beside_the_stream_it_comes_to_the_same(
+    calm: System, compacted: System, rough: System
+) -> None:
+    """In the middle of the events, and again at their end: the clusters are those of one compaction
+    of everything, the log is that of an undisturbed run."""
+    stream = rough.start("stream")
+    rough.wait_for("some batches", lambda: rough.decided() > 60)
+    compact(rough)
+    rough.wait_for("all events", lambda: rough.decided() == calm.decided())
+    compact(rough)
+    assert rough.stop(stream) == 0, rough.words()
+    contents_equal("compactions beside the stream", calm, rough, ["pins", "quarantine", "segments"])
+    assert partition(rough.lake) == partition(compacted.lake)
+
+
+@pytest.mark.faults
+def test_a_stranger_who_optimizes_and_vacuums_is_harmless(
+    calm: System, compacted: System, rough: System
+) -> None:
+    with stranger(rough) as tidied:
+        assert rough.drain() == 0, rough.words()
+        compare("OPTIMIZE, VACUUM during the stream", calm, rough)
+        compact(rough)
+    assert tidied["pins"] > 3 and tidied["clusters"] > 3
+    compare("OPTIMIZE, VACUUM during a compaction", compacted, rough)
+
+
+@contextmanager
+def stranger(system: System) -> Iterator[dict[str, int]]:
+    """Compacts files, writes checkpoints and removes what is outdated, again and again."""
+    done = threading.Event()
+    tidied = dict.fromkeys(TABLES, 0)
+
+    def tidy() -> None:
+        while not done.wait(0.2):
+            for name in TABLES:
+                try:
+                    table = DeltaTable(str(system.path / name))
+                    table.optimize.compact()
+                    table.create_checkpoint()
+                    table.vacuum(dry_run=False)
+                    tidied[name] += 1
+                except (TableNotFoundError, CommitFailedError):
+                    continue  # not made yet, or another was first: it tries again
+
+    thread = threading.Thread(target=tidy)
+    thread.start()
+    try:
+        yield tidied
+    finally:
+        done.set()
+        thread.join()
