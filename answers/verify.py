@@ -210,7 +210,8 @@ def verify(path: Path, memory: str = MEMORY) -> Report:
         try:
             outcomes = list(_outcomes(snapshot))
             sound = {outcome.check for outcome in outcomes if outcome.ok}
-            notes = log.gaps(snapshot) if "positions" in sound else []
+            ready = sound >= {"positions", "files of losses"}
+            notes = log.gaps(snapshot) if ready else []
             notes += clusters.unfolded(snapshot) if "memberships" in sound else []
         finally:
             snapshot.close()

@@ -166,8 +166,8 @@ def overrides(snapshot: Snapshot) -> Violations:
 
 
 def gaps(snapshot: Snapshot) -> list[str]:
-    """Source positions between decided ones that are nowhere; compacted and transactional topics
-    have such, others should not."""
+    """Source positions between decided ones that are nowhere, nor in `losses`; compacted and
+    transactional topics have such, others should not."""
     found = snapshot.rows(
         f"""SELECT * FROM (
             SELECT topic_id, partition, "offset" AS upto,
@@ -176,7 +176,10 @@ def gaps(snapshot: Snapshot) -> list[str]:
                 SELECT topic_id, partition, "offset" FROM {snapshot.log}
                 UNION SELECT topic_id, partition, "offset" FROM quarantine
             )
-        ) WHERE upto > after + 1 ORDER BY upto - after DESC LIMIT {EXAMPLES}"""
+        ) AS gap WHERE upto > after + 1 AND NOT EXISTS (
+            FROM losses WHERE losses.topic_id = gap.topic_id AND losses.partition = gap.partition
+                AND first_offset > after AND end_offset <= upto
+        ) ORDER BY upto - after DESC LIMIT {EXAMPLES}"""
     )
     return [
         f"Offsets {row['after'] + 1} to {row['upto'] - 1} of partition {row['partition']} of topic "

@@ -32,6 +32,7 @@ READ_ORDER = (
     "plans",
     "segments",
     "quarantine",
+    "losses",
     "pins",
     "overrides",
 )

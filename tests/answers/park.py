@@ -81,7 +81,14 @@ def park(path: Path, directory: Path) -> Lake:
     quarantined = {"topic_id": "t", "partition": 0, "offset": 120, "value": b"{"}
     quarantined |= {"reason": "not_json", "detail": "it ends", "kafka_time": datetime.now(UTC)}
     lake.append_rows("quarantine", [quarantined])
+    lake.append_rows("losses", [loss(10, 20)])
     return lake
+
+
+def loss(after: int, upto: int) -> dict[str, Any]:
+    """What lies between two offsets was accepted as lost."""
+    lost = {"topic_id": "t", "partition": 0, "first_offset": after + 1, "end_offset": upto}
+    return {**lost, "batch_seq": 0, "written_at": datetime.now(UTC)}
 
 
 def clusters(lake: Lake) -> None:

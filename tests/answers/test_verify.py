@@ -16,7 +16,7 @@ from neardup.clusters.ledger import load_store
 from neardup.index.store import PinStore
 from neardup.schemas.errors import LakeError
 from neardup.schemas.lake import Lake
-from tests.answers.park import park, rewrite, segment_rows
+from tests.answers.park import loss, park, rewrite, segment_rows
 from tests.lakes import garden, link
 
 Rows = list[dict[str, Any]]
@@ -47,6 +47,11 @@ def test_a_sound_lake_passes(lake: Lake) -> None:
         *(f"files of {name}" for name in READ_ORDER),
     }
     assert all("lost before" in note for note in report.notes), "offsets are tens here"
+
+
+def test_gaps_that_somebody_accepted_are_not_told_again(lake: Lake) -> None:
+    lake.append_rows("losses", [loss(offset, offset + 10) for offset in range(20, 130, 10)])
+    assert verify(lake.path).notes == []
 
 
 def test_so_does_one_without_segments(tmp_path: Path) -> None:
