@@ -50,7 +50,7 @@ def compact(system: System) -> None:
     assert system.run("compact") == 0, system.words()
 
 
-@pytest.mark.path
+@pytest.mark.faults
 def test_killed_again_and_again(calm: System, compacted: System, tmp_path: Path) -> None:
     rough = calm.copy(tmp_path / "rough")
     for place in CHAIN:
