@@ -1,6 +1,8 @@
 """`neardup`: one command per verb. Modules are imported when their command is, not before."""
 
+import atexit
 import importlib
+import os
 import sys
 
 import click
@@ -58,9 +60,24 @@ def cli() -> None:
 
 
 def main() -> None:
-    """The console script. Errors of our own are sentences, without a traceback."""
+    """The console script. Errors of our own are sentences, without a traceback.
+
+    It ends without the destructors of native libraries: threads that some of them still run at that
+    moment make the C++ runtime abort a command that has done its work (seen: exit code 134).
+    """
+    code = _run()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _run() -> int:
+    """The exit code."""
     try:
         cli(prog_name="neardup")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception as error:
         # Imported late: --help must not wait for it.
         from neardup.schemas.errors import NeardupError
@@ -68,7 +85,8 @@ def main() -> None:
         if not isinstance(error, NeardupError):
             raise
         click.echo(f"neardup: {error}", err=True)
-        sys.exit(1)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
