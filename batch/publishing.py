@@ -8,7 +8,7 @@ from neardup.clusters.evidence import Evidence, evidence_of
 from neardup.clusters.generations import prepare_again, prepared_generation, publish_alone
 from neardup.clusters.identity import History
 from neardup.clusters.people import commit_waiting
-from neardup.models.classifier import Classifier
+from neardup.models.registry import classifier_of
 from neardup.schemas.errors import StreamError
 from neardup.schemas.lake import Lake
 from neardup.schemas.settings import Settings
@@ -53,7 +53,7 @@ def rollback(settings: Settings, generation: int) -> None:
     Raises CompactionError if it is not there any more, and the errors of ``publish_or_wait``.
     """
     lake = Lake(settings.lake.path)
-    evidence = evidence_of(Classifier.load(settings.models.classifier), settings)
+    evidence = evidence_of(classifier_of(lake, settings), settings)
     with lake.lease("compact"):
         prepare_again(lake, generation)
         publish_or_wait(lake, evidence, settings.compact.publish_wait_seconds)
