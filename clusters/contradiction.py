@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from neardup.clusters.overrides import Row
+from neardup.clusters.overrides import Row, said_by
 
 
 class Statement(NamedTuple):
@@ -48,13 +48,9 @@ def _blocked(stands: list[Row], new: Row) -> list[str] | None:
 
 
 def _statements(row: Row) -> list[Statement]:
-    found = []
-    if row["kind"] in ("link", "move", "unlink"):
-        together = row["kind"] != "unlink"
-        found.append(Statement(row["pin_id"], row["other"], together, _said(row)))
-    if row["kind"] == "move" and row["left"] is not None:
-        found.append(Statement(row["pin_id"], row["left"], False, _said(row)))
-    return found
+    known, by = said_by([row]), _said(row)
+    joins = [Statement(*pair, together=True, said=by) for pair in known.together]
+    return joins + [Statement(*pair, together=False, said=by) for pair in known.apart]
 
 
 def _said(row: Row) -> str:

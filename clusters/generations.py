@@ -12,18 +12,24 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.dataset as ds
 
 from neardup.clusters.evidence import Evidence
 from neardup.clusters.fold import NOBODY
 from neardup.clusters.identity import History, history
-from neardup.clusters.ledger import Ledger, catch_up, covered_batch, load_store, restore
+from neardup.clusters.ledger import (
+    Ledger,
+    catch_up,
+    covered_batch,
+    history_rows,
+    load_store,
+    restore,
+)
 from neardup.index.store import PinStore
 from neardup.schemas.crash import crash_point
 from neardup.schemas.errors import CompactionError
 from neardup.schemas.lake import Lake
-from neardup.schemas.tables import CLUSTER_HISTORY, GENERATIONS
+from neardup.schemas.tables import GENERATIONS
 
 Int64 = npt.NDArray[np.int64]
 
@@ -107,9 +113,7 @@ def announce(lake: Lake, prepared: dict[str, Any], through: int, changed: Histor
     """The last commits of a generation that is caught up: what became of clusters, then itself."""
     generation = prepared["generation"]
     if changed is not None and len(changed.old):
-        stamps = np.full((2, len(changed.old)), [[generation], [through]])
-        columns = [pa.array(column) for column in (*changed, *stamps)]
-        lake.append("cluster_history", pa.Table.from_arrays(columns, schema=CLUSTER_HISTORY.schema))
+        lake.append("cluster_history", history_rows(changed, generation, through))
     crash_point("publish.caught_up")
     generation_row(lake, generation, "published", **{name: prepared[name] for name in FIGURES})
 

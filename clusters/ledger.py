@@ -22,6 +22,7 @@ import pyarrow.dataset as ds
 from neardup.clusters.attach import Batch
 from neardup.clusters.evidence import Evidence, Ordinals
 from neardup.clusters.fold import NOBODY, Changes, Fold
+from neardup.clusters.identity import History
 from neardup.clusters.lineage import became
 from neardup.clusters.overrides import Said, named_by, said_by
 from neardup.clusters.people import heard, waiting
@@ -103,7 +104,8 @@ def fold_rows(ledger: Ledger, pins: pa.Table) -> Folded:
     word.fold(batch.rows(begin, len(events)))
     ledger.through = pins["batch_seq"][0].as_py()
     changes = ledger.fold.take_standing()
-    return Folded(_cluster_rows(ledger, changes), _history_rows(ledger, changes))
+    history = history_rows(became(changes), ledger.fold.generation, ledger.through)
+    return Folded(_cluster_rows(ledger, changes), history)
 
 
 def _named(events: pa.Table, batch: Batch, word: Word) -> Int64:
@@ -154,9 +156,9 @@ def _last_of_each(pin_ids: pa.Array) -> Int64:
     return np.sort(len(numbers) - 1 - last)
 
 
-def _history_rows(ledger: Ledger, changes: Changes) -> pa.Table:
-    history = became(changes)
-    stamps = np.full((2, len(history.old)), [[ledger.fold.generation], [ledger.through]])
+def history_rows(history: History, generation: int, batch_seq: int) -> pa.Table:
+    """What became of clusters as rows for ``cluster_history``."""
+    stamps = np.full((2, len(history.old)), [[generation], [batch_seq]])
     columns = [pa.array(column) for column in (*history, *stamps)]
     return pa.Table.from_arrays(columns, schema=CLUSTER_HISTORY.schema)
 

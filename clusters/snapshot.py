@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from neardup.clusters.ascending import among
-from neardup.clusters.fold import Standing
 from neardup.clusters.ledger import covered_batch
 from neardup.clusters.treap import NOBODY
 from neardup.schemas.lake import Lake
@@ -40,10 +39,6 @@ class Snapshot:
     cluster_ids: Int64
     heads: Int64
     components: Int64
-
-    @property
-    def standing(self) -> Standing:
-        return Standing(self.live, self.cluster_ids, self.heads)
 
 
 def snapshot(lake: Lake, generation: int) -> Snapshot:

@@ -1,16 +1,15 @@
 """What people said, as a compaction needs it: about pins that are live after a batch."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from neardup.clusters.evidence import Links
-from neardup.clusters.ledger import said
+from neardup.clusters.ledger import named, said
 from neardup.clusters.overrides import Ruling, Said, between
 from neardup.clusters.snapshot import Snapshot
 from neardup.schemas.lake import Lake
@@ -44,20 +43,9 @@ def as_links(ruled: Ruling) -> Links:
 
 def spoken_of(lake: Lake, now: Snapshot, since: int) -> SpokenOf:
     """Whom the words that came after batch ``since`` are about."""
-    tail = (ds.field("batch_seq") > since) & (ds.field("batch_seq") <= now.through)
-    heard = lake.read("pins", ["offset"], tail & (ds.field("kind") == "override"))["offset"]
-    rows = _rows(lake, heard.to_pylist())
-    rows += _rows(lake, [row["forgets"] for row in rows if row["kind"] == "forget"])
-    names = {row[name] for row in rows for name in ("pin_id", "other", "left")} - {None}
-    pins = _live_versions(now, names).values()
+    pins = _live_versions(now, named(lake, since, now.through)).values()
     lifted = set(said(lake, since).blocked) - set(said(lake, now.through).blocked)
     return SpokenOf(np.array(sorted(pins), np.int64), bool(lifted))
-
-
-def _rows(lake: Lake, sequences: list[int]) -> list[dict[str, Any]]:
-    wanted = ds.field("sequence").isin(pa.array(sequences, pa.int64()))
-    rows: list[dict[str, Any]] = lake.read("overrides", None, wanted).to_pylist()
-    return rows
 
 
 def _names(known: Said) -> set[str]:
@@ -67,9 +55,9 @@ def _names(known: Said) -> set[str]:
 
 def _live_versions(now: Snapshot, pin_ids: Iterable[str]) -> dict[str, int]:
     """The live version's ordinal of those pins that have one."""
-    named = pa.array(sorted(pin_ids), pa.string())
-    if not len(named):
+    wanted = pa.array(sorted(pin_ids), pa.string())
+    if not len(wanted):
         return {}
-    found = np.flatnonzero(pc.is_in(now.pin_ids, named).to_numpy(zero_copy_only=False))
+    found = np.flatnonzero(pc.is_in(now.pin_ids, wanted).to_numpy(zero_copy_only=False))
     live = np.intersect1d(found, now.live, assume_unique=True)
     return dict(zip(now.pin_ids.take(pa.array(live)).to_pylist(), live.tolist(), strict=True))

@@ -49,6 +49,11 @@ class Word:
         return max(self._rows, default=-1)
 
     @property
+    def heard(self) -> int:
+        """The last sequence that was heard; -1: none."""
+        return max(self._heard, default=-1)
+
+    @property
     def names(self) -> set[str]:
         """The pins that rows name."""
         return self._names

@@ -179,7 +179,7 @@ class MicroBatch:
         if version == self._overrides:
             return []
         self._overrides = version
-        rows = waiting(state.lake, state.heard)
+        rows = waiting(state.lake, state.ledger.word.heard)
         state.ledger.word.learn(rows, state.find)
         return events(rows, state.batch_seq)
 

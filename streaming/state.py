@@ -58,7 +58,6 @@ class State:
     """The driver's memory of the log up to and including batch ``batch_seq - 1``.
 
     ``positions``: Kafka partition -> last offset whose decision is in ``pins``.
-    ``heard``: the last row of ``overrides`` that is in ``pins``.
     ``quarantined``: source positions beyond those that are already in ``quarantine``.
     ``segment_ids``: the segments that are searched, by ordinals.
     ``flushed``: one past the last ordinal of the last of them.
@@ -76,7 +75,6 @@ class State:
     batch_seq: int = 0
     flushed: int = 0
     positions: dict[int, int] = field(default_factory=dict)
-    heard: int = -1
     quarantined: set[tuple[int, int]] = field(default_factory=set)
     recent: dict[str, int] = field(default_factory=dict)
     segment_ids: list[str] = field(default_factory=list)
@@ -131,11 +129,8 @@ class State:
         added = {row["pin_id"]: row["ordinal"] for row in rows if row["kind"] == "add"}
         self.store.extend([row["pin_id"] for row in rows if row["kind"] == "add"], signatures)
         self.recent.update(added)
-        for row in rows:
-            if row["kind"] == "override":
-                self.heard = row["offset"]
-            else:
-                self.positions[row["partition"]] = row["offset"]
+        events = [row for row in rows if row["kind"] != "override"]
+        self.positions.update({row["partition"]: row["offset"] for row in events})
         self.replay(pa.Table.from_pylist(rows, schema=EVENTS))
         self.batch_seq += 1
 
@@ -232,9 +227,6 @@ def _read_positions(state: State) -> None:
         )
     own = [row for row in rows if row["topic_id"] == state.topic_id]
     state.positions = {row["partition"]: row["last"] for row in own}
-    state.heard = max(
-        (row["last"] for row in rows if row["topic_id"] == OVERRIDES_TOPIC), default=-1
-    )
     state.batch_seq = 1 + max((row["batch_seq"] for row in rows), default=-1)
 
 
