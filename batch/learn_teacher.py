@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neardup.batch.pictures import Recipe, embed_folders, pictures_of
+from neardup.batch.pictures import Recipe, embed_folders, files_of
 from neardup.batch.teach import figures, known_pairs, natural, teach
 from neardup.batch.train import held_out
 from neardup.models.hasher import Hasher
@@ -37,9 +37,7 @@ def learn_teacher(
     hasher = Hasher.load()
     recipe = Recipe(hasher.embedder, None, 0, seed)
     embedded = embed_folders(images, recipe, processes=processes, without=without)
-    paths = [{path.name: path for path in pictures_of(folder)} for folder in images]
-    places = zip(embedded.folder.tolist(), embedded.names, strict=True)
-    files = [paths[folder][name] for folder, name in places]
+    files = files_of(embedded, images)
     signatures, held = hasher.sign(embedded.originals), held_out(embedded.names)
     parts = []
     for keep, count in ((~held, sources), (held, sources // 2)):

@@ -5,9 +5,7 @@ of one picture, and pictures that only look alike. Candidates are nearest neighb
 """
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from neardup.batch.pictures import Recipe, embed_folders, pictures_of
+from neardup.batch.pictures import Recipe, embed_folders, files_of
+from neardup.batch.processes import each
 from neardup.index.hamming import pairs_within_batch
 from neardup.models.comparison import FEATURES, compare
 from neardup.models.hasher import Hasher
@@ -61,9 +60,7 @@ def mine_pairs(
     """
     left, right, hamming = candidates(signatures, radius, nearest, limit)
     looked = features_of(files, np.unique(np.concatenate([left, right])), processes)
-    pairs = tqdm(zip(left.tolist(), right.tolist(), strict=True), total=len(left), desc="compare")
-    features = [compare(looked[i], looked[j]).features for i, j in pairs]
-    table = np.array(features).reshape(-1, len(FEATURES))
+    table = features_between(looked, left, right)
     return MinedPairs(left, right, hamming, table, np.array(teacher.verdicts(table), np.str_))
 
 
@@ -97,8 +94,18 @@ def _rank(left: Int64, right: Int64, distance: Int64) -> Int64:
 def features_of(files: Sequence[Path], rows: Int64, processes: int = 1) -> dict[int, LocalFeatures]:
     """Local features of some of the files, by their row; about 45 kB each."""
     paths = [files[row] for row in rows]
-    found = tqdm(_look(paths, processes), total=len(paths), unit="picture", desc="look")
+    looked = each(_features, paths, processes, chunk=16)
+    found = tqdm(looked, total=len(paths), unit="picture", desc="look")
     return dict(zip(rows.tolist(), found, strict=True))
+
+
+def features_between(
+    looked: Mapping[int, LocalFeatures], left: Int64, right: Int64
+) -> npt.NDArray[np.float64]:
+    """The features float64 [n, 10] of pairs of rows, int64 [n] each, from ``features_of``."""
+    pairs = tqdm(zip(left.tolist(), right.tolist(), strict=True), total=len(left), desc="compare")
+    found = [compare(looked[i], looked[j]).features for i, j in pairs]
+    return np.array(found, np.float64).reshape(-1, len(FEATURES))
 
 
 def mine_folder(
@@ -110,8 +117,7 @@ def mine_folder(
     """
     recipe = Recipe(hasher.embedder, weights, 0, 0)
     embedded = embed_folders([folder], recipe, processes=processes)
-    paths = {path.name: path for path in pictures_of(folder)}
-    files = [paths[name] for name in embedded.names]
+    files = files_of(embedded, [folder])
     signatures = hasher.sign(embedded.originals)
     return mine_pairs(files, signatures, teacher, processes=processes), embedded.names
 
@@ -129,14 +135,6 @@ def write_mined(path: Path, mined: Mapping[str, tuple[MinedPairs, Sequence[str]]
                 numbers = [f"{value:.4g}" for value in features]
                 row = [folder, names[left], names[right], verdict, hamming, *numbers]
                 table.writerow(row)
-
-
-def _look(paths: list[Path], processes: int) -> Iterator[LocalFeatures]:
-    if processes == 1:
-        yield from map(_features, paths)
-        return
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        yield from pool.map(_features, paths, chunksize=16)
 
 
 def _features(path: Path) -> LocalFeatures:

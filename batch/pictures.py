@@ -8,10 +8,8 @@ import hashlib
 import logging
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +19,7 @@ from numpy.random import Generator
 from PIL import Image
 from tqdm import tqdm
 
+from neardup.batch.processes import each
 from neardup.models import edits as catalogue
 from neardup.models.checkpoint import load_checkpoint, save_checkpoint
 from neardup.models.edits import EDITS, edit
@@ -100,6 +99,13 @@ def pictures_of(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
 
 
+def files_of(embedded: Embedded, folders: Sequence[Path]) -> list[Path]:
+    """The files of the n pictures, which were embedded from ``folders``."""
+    paths = [{path.name: path for path in pictures_of(folder)} for folder in folders]
+    places = zip(embedded.folder.tolist(), embedded.names, strict=True)
+    return [paths[folder][name] for folder, name in places]
+
+
 def random_edits(image: Image.Image, rng: Generator) -> tuple[Image.Image, str]:
     """One edit of the catalogue at any strength; every third time two, as reposts are."""
     names = rng.choice(sorted(EDITS), size=2 if rng.random() < 1 / 3 else 1, replace=False)
@@ -124,17 +130,9 @@ def _embed_all(
     parts = [files[start : start + PART] for start in range(0, len(files), PART)]
     work = partial(_embed_part, recipe, cache)
     with tqdm(total=len(files), unit="picture", desc="embed") as bar:
-        for part, rows in zip(parts, _each(work, parts, processes), strict=True):
+        for part, rows in zip(parts, each(work, parts, processes), strict=True):
             bar.update(len(part))
             yield from rows
-
-
-def _each(work: Any, parts: list[Any], processes: int) -> Iterator[list[_Row]]:
-    if processes == 1:
-        yield from map(work, parts)
-        return
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        yield from pool.map(work, parts)
 
 
 def _embed_part(recipe: Recipe, cache: Path | None, files: list[tuple[int, Path]]) -> list[_Row]:
@@ -177,8 +175,10 @@ def _embedded(
 
 
 def _identity(recipe: Recipe, names: list[str], data: list[bytes]) -> str:
-    """SHA-256 of all that the embeddings of a part depend on, the catalogue of edits included."""
-    digest = hashlib.sha256(Path(catalogue.__file__).read_bytes())
+    """SHA-256 of all that the embeddings of a part depend on, how copies are made included."""
+    digest = hashlib.sha256()
+    for code in (catalogue.__file__, __file__):
+        digest.update(Path(code).read_bytes())
     digest.update(repr((recipe.embedder, recipe.copies, recipe.seed, names)).encode())
     if recipe.weights:
         digest.update(recipe.weights.read_bytes())

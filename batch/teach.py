@@ -6,10 +6,8 @@ Such natural duplicates are mined out, and a second tree is learned without them
 """
 
 import zlib
-from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Collection, Sequence
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,11 +17,13 @@ from PIL import Image
 from tqdm import tqdm
 
 from neardup.batch.pictures import random_edits
+from neardup.batch.processes import each
 from neardup.models.comparison import FEATURES, compare
 from neardup.models.edits import edit
 from neardup.models.images import decode
 from neardup.models.local_features import LocalFeatures, local_features
 from neardup.models.teacher import TAKEN, TREE, Teacher
+from neardup.models.training import pair_keys
 from neardup.schemas.errors import ArtifactError
 
 DEPTH, LEAF = 4, 10  # levels of the tree; pairs that a leaf holds at least
@@ -80,7 +80,7 @@ def teach(pairs: KnownPairs) -> Teacher:
 def natural(teacher: Teacher, pairs: KnownPairs) -> Booleans:
     """Which false pairs are of two pictures that the teacher takes for one, bool [n]."""
     alike = pairs.originals & ~pairs.same & (teacher.probability(pairs.features) >= TAKEN)
-    keys = _keys(pairs)
+    keys = pair_keys(pairs.left, pairs.right)
     return ~pairs.same & np.isin(keys, keys[alike])
 
 
@@ -116,7 +116,7 @@ def figures(
 ) -> dict[str, Any]:
     """Precision and recall over ``pairs``; ``duplicates``: pairs of pictures known to be one."""
     known = {int(key) for left, right in map(sorted, duplicates) for key in [left << 32 | right]}
-    clean = pairs.take(pairs.same | ~np.isin(_keys(pairs), list(known)))
+    clean = pairs.take(pairs.same | ~np.isin(pair_keys(pairs.left, pairs.right), list(known)))
     share = teacher.probability(clean.features)
     said, same = share >= TAKEN, clean.same
     unsure = np.array([word == "unsure" for word in teacher.verdicts(clean.features)])
@@ -150,7 +150,9 @@ def known_pairs(
         distance[source] = np.iinfo(np.int64).max
         alike = np.argsort(distance, kind="stable")[: min(ALIKE, len(files) - 1)]
         tasks.append([(int(i), files[i]) for i in (source, *alike)])
-    rows = [row for found in _all(partial(_pairs_of, seed), tasks, processes) for row in found]
+    made = each(partial(_pairs_of, seed), tasks, processes, chunk=4)
+    bar = tqdm(made, total=len(tasks), unit="picture", desc="compare")
+    rows = [row for found in bar for row in found]
     return KnownPairs(
         np.array([row[0] for row in rows]).reshape(-1, len(FEATURES)),
         np.array([row[1] for row in rows], np.bool_),
@@ -197,17 +199,3 @@ def _decorated(
     sides = (edit(side, name, strength, np.random.default_rng(seed)) for side in (left, right))
     first, second = (local_features(side) for side in sides)
     return first, second
-
-
-def _all(work: Any, tasks: list[Any], processes: int) -> Iterator[list[_Row]]:
-    bar = partial(tqdm, total=len(tasks), unit="picture", desc="compare")
-    if processes == 1:
-        yield from bar(map(work, tasks))
-        return
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        yield from bar(pool.map(work, tasks, chunksize=4))
-
-
-def _keys(pairs: KnownPairs) -> Int64:
-    keys: Int64 = (np.minimum(pairs.left, pairs.right) << 32) | np.maximum(pairs.left, pairs.right)
-    return keys

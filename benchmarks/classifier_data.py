@@ -5,16 +5,15 @@ the bundled classifier was trained on; every eighth picture of them, by its name
 all learning, and edited copies of those give the truth.
 """
 
-import hashlib
 import os
 import zlib
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from neardup.batch import pictures as copies
-from neardup.batch.pictures import Embedded, Recipe, embed_folders, pictures_of
+from neardup.batch.pictures import Embedded, Recipe, embed_folders, files_of, pictures_of
 from neardup.batch.train import HELD_OUT, read_verdicts, signed
 from neardup.benchmarks.index_data import Crowds, cache_folder, data_folder
 from neardup.models import edits
@@ -43,8 +42,7 @@ class Pictures:
     def held_out_files(self, kind: str) -> tuple[list[Path], npt.NDArray[np.uint8]]:
         """The held-out pictures' files, and their signatures uint8 [n, 128]."""
         embedded = self._part(kind, 0)
-        paths = {path.name: path for path in pictures_of(folder_of(kind))}
-        return [paths[name] for name in embedded.names], self.hasher.sign(embedded.originals)
+        return files_of(embedded, [folder_of(kind)]), self.hasher.sign(embedded.originals)
 
     def learned(self, kind: str) -> Labelled:
         """As many pictures of a kind that are not held out, to train a peer with."""
@@ -55,33 +53,22 @@ class Pictures:
         return signed(self.hasher, embedded, read_verdicts(VERDICTS, embedded, [kind]))
 
     def _part(self, kind: str, part: int) -> Embedded:
-        """The pictures whose name's CRC leaves this rest; what makes the copies is in the key."""
-        code = b"".join(
-            Path(made.__file__).read_bytes() for made in (edits, copies) if made.__file__
-        )
-        catalogue = hashlib.sha256(code).hexdigest()[:8]
-        name = f"{kind}-{part}-{self.hasher.embedder}-{catalogue}-{self._seed}.npz"
-        path = cache_folder() / name.replace(":", "-")
-        if not path.exists():
-            self._embed(kind, part, path)
-        with np.load(path) as kept:
-            columns = {column: kept[column] for column in kept.files}
-        for column in ("names", "edits"):
-            columns[column] = columns[column].tolist()
-        return Embedded(**columns)
+        return embedded_part(self.hasher.embedder, self._seed, kind, part)
 
-    def _embed(self, kind: str, part: int, path: Path) -> None:
-        folder = folder_of(kind)
-        names = [file.name for file in pictures_of(folder)]
-        others = {name for name in names if zlib.crc32(name.encode()) % HELD_OUT != part}
-        recipe = Recipe(self.hasher.embedder, None, COPIES, self._seed)
-        embedded = embed_folders(
-            [folder], recipe, processes=os.cpu_count() or 1, without=others | shown()
-        )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{os.getpid()}.npz")
-        np.savez(unfinished, **vars(embedded))
-        unfinished.rename(path)
+
+@cache
+def embedded_part(embedder: str, seed: int, kind: str, part: int) -> Embedded:
+    """The pictures of a kind whose name's CRC leaves this rest, and COPIES copies of each."""
+    folder = folder_of(kind)
+    names = [file.name for file in pictures_of(folder)]
+    others = {name for name in names if zlib.crc32(name.encode()) % HELD_OUT != part}
+    return embed_folders(
+        [folder],
+        Recipe(embedder, None, COPIES, seed),
+        processes=os.cpu_count() or 1,
+        without=others | shown(),
+        cache=cache_folder() / "embeddings",
+    )
 
 
 def folder_of(kind: str) -> Path:

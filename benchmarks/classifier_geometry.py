@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
-from neardup.batch.mine import features_of
+from neardup.batch.mine import features_between, features_of
 from neardup.benchmarks.classifier_data import Pictures
 from neardup.benchmarks.classifier_floors import Judgement
 from neardup.benchmarks.classifier_quality import recall_row
@@ -21,8 +20,7 @@ from neardup.benchmarks.figures import Figure, figure
 from neardup.benchmarks.index_data import data_folder
 from neardup.models.calibration import precision_recall
 from neardup.models.classifier import Classifier
-from neardup.models.comparison import FEATURES, compare
-from neardup.models.local_features import LocalFeatures
+from neardup.models.comparison import FEATURES
 from neardup.models.teacher import TAKEN, Teacher
 
 REACH = 400  # bits
@@ -44,11 +42,12 @@ def rows(pictures: Pictures, judgement: Judgement, scores: Doubles, seed: int) -
     looks = features_of(labelled_files(), np.arange(len(signatures)), os.cpu_count() or 1)
     start = time.perf_counter()
     seen = np.full(len(hamming), -np.inf)
-    features = _features(looks, judgement, near)
+    features = features_between(looks, judgement.left[near], judgement.right[near])
     speed = len(near) / (time.perf_counter() - start)
     teacher = Teacher.load()
     seen[near] = ranked(teacher, features)
-    beyond = teacher.probability(_features(looks, judgement, sample)) >= TAKEN
+    farther = features_between(looks, judgement.left[sample], judgement.right[sample])
+    beyond = teacher.probability(farther) >= TAKEN
     return [
         _alone(judgement, seen, near, f"{int(beyond.sum())} of {len(sample):,} farther ones taken"),
         _with_classifier(judgement, scores, seen, beyond=False),
@@ -109,12 +108,3 @@ def _with_classifier(judgement: Judgement, scores: Doubles, seen: Doubles, beyon
         f"{len(doubtful):,} pairs in doubt, within {BELOW:g} of the threshold "
         f"{classifier.threshold:g}",
     )
-
-
-def _features(looks: dict[int, LocalFeatures], judgement: Judgement, pairs: Int64) -> Doubles:
-    left, right = judgement.left[pairs].tolist(), judgement.right[pairs].tolist()
-    found = [
-        compare(looks[i], looks[j]).features
-        for i, j in tqdm(zip(left, right, strict=True), total=len(left), desc="compare")
-    ]
-    return np.array(found).reshape(-1, len(FEATURES))

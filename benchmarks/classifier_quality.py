@@ -15,6 +15,7 @@ from neardup.models.classifier import Classifier
 from neardup.models.decisions import figures as held_out_figures
 from neardup.models.decisions import held_out_reliability
 from neardup.models.scorer import TensorFlowScorer
+from neardup.models.training import hamming_table
 
 DRAWS = 400
 
@@ -43,8 +44,7 @@ def scored(pictures: Pictures, judgement: Judgement) -> Doubles:
     classifier = Classifier.load()
     signatures = pictures.labelled.signatures
     scores = np.full(len(judgement.left), -np.inf)
-    bits = 2 * np.unpackbits(signatures, axis=1).astype(np.float32) - 1
-    hamming = ((1024 - bits @ bits.T) / 2)[judgement.left, judgement.right]
+    hamming = hamming_table(signatures, signatures)[judgement.left, judgement.right]
     near = np.flatnonzero(hamming <= classifier.radius)
     left, right = signatures[judgement.left[near]], signatures[judgement.right[near]]
     scores[near] = TensorFlowScorer(classifier).log_odds(left, right)

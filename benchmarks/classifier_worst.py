@@ -15,12 +15,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from neardup.batch.mine import features_of
-from neardup.batch.pictures import Recipe, embed_folders, pictures_of
+from neardup.batch.mine import features_between, features_of
+from neardup.batch.pictures import Recipe, embed_folders, files_of
 from neardup.benchmarks.classifier_data import KINDS, folder_of
 from neardup.index.hamming import pairs_within_batch
 from neardup.models.classifier import Classifier, log_odds_numpy
-from neardup.models.comparison import compare
 from neardup.models.hasher import Hasher
 from neardup.models.images import decode
 from neardup.models.teacher import Teacher
@@ -71,11 +70,7 @@ def reported(
     found = found[np.argsort(-scores[found], kind="stable")]
     left, right = left[found], right[found]
     looks = features_of(files, np.unique(np.concatenate([left, right])), processes)
-    features = [
-        compare(looks[i], looks[j]).features
-        for i, j in zip(left.tolist(), right.tolist(), strict=True)
-    ]
-    verdict = np.array(teacher.verdicts(np.array(features).reshape(-1, 10)), np.str_)
+    verdict = np.array(teacher.verdicts(features_between(looks, left, right)), np.str_)
     n = len(signatures)
     return Reported(left, right, scores[found], verdict, n * (n - 1) // 2)
 
@@ -108,8 +103,7 @@ def draw_worst(path: Path, processes: int = 1) -> list[tuple[str, int, Reported]
     for kind in KINDS:
         recipe = Recipe(hasher.embedder, None, 0, 0)
         embedded = embed_folders([folder_of(kind)], recipe, processes=processes)
-        paths = {file.name: file for file in pictures_of(folder_of(kind))}
-        own = [paths[name] for name in embedded.names]
+        own = files_of(embedded, [folder_of(kind)])
         signatures = hasher.sign(embedded.originals)
         found = reported(own, signatures, classifier, teacher, processes)
         parts.append((kind, len(own), found))
