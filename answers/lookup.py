@@ -16,8 +16,7 @@ import pyarrow.dataset as ds
 from neardup.clusters.ledger import require_hasher
 from neardup.index.cache import SegmentCache
 from neardup.index.hamming import pairs_within
-from neardup.index.plans import current_plan
-from neardup.index.policy import live_segments
+from neardup.index.lake_segments import searched_segments
 from neardup.index.search import search
 from neardup.index.segment import SegmentName
 from neardup.index.store import stacked
@@ -60,15 +59,18 @@ def lookup(settings: Settings, picture: bytes, limit: int = 20) -> list[Match]:
     nearest = np.lexsort((ordinals, hamming))[: 4 * limit]
     ordinals, others, hamming = ordinals[nearest], others[nearest], hamming[nearest]
     scores = log_odds_numpy(classifier, np.repeat(query, len(others), axis=0), others)
+    chances = classifier.probability(scores)
     members = _members(lake, ordinals)
     matches = [
         Match(
             **members[ordinal],
             hamming=bits,
-            probability=float(1 / (1 + np.exp(-score))),
+            probability=chance,
             duplicate=bool(score >= classifier.threshold),
         )
-        for ordinal, bits, score in zip(ordinals.tolist(), hamming.tolist(), scores, strict=True)
+        for ordinal, bits, score, chance in zip(
+            *(column.tolist() for column in (ordinals, hamming, scores, chances)), strict=True
+        )
         if ordinal in members
     ]
     return sorted(matches, key=lambda match: -match.probability)[:limit]
@@ -90,9 +92,7 @@ def _candidates(
 ) -> tuple[Int64, Signatures]:
     """Ordinals int64 [n] and signatures uint8 [n, 128] of pins within the radius."""
     cache = SegmentCache(lake.cache_directory(), settings.stream.cache_bytes)
-    plan = current_plan(lake)
-    rows = lake.rows("SELECT DISTINCT segment_id FROM segments")
-    segment_ids = live_segments((row["segment_id"] for row in rows), plan.version)
+    segment_ids = searched_segments(lake)
     ordinals, signatures = [], []
     for segment_id in segment_ids:
         segment = cache.open(segment_id, partial(segment_blocks, lake.path, segment_id))

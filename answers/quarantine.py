@@ -30,9 +30,7 @@ class Choice:
     @property
     def where(self) -> str:
         """The condition in SQL, with named parameters."""
-        named = ("reason", "partition", "offset", "topic_id")
-        given = [name for name in named if getattr(self, name) is not None]
-        return " AND ".join(f'"{name}" = ${name}' for name in given) or "true"
+        return " AND ".join(f'"{name}" = ${name}' for name in self.parameters) or "true"
 
     @property
     def parameters(self) -> dict[str, Any]:

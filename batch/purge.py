@@ -16,12 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from neardup.clusters.fold import NOBODY
 from neardup.clusters.ledger import LOG_ORDER
-from neardup.index.exemplars import Exemplars
+from neardup.index.exemplars import Exemplars, logged
 from neardup.index.ids import id_hashes
+from neardup.index.lake_segments import searched_segments, stored_segments, write_segment
 from neardup.index.plans import current_plan
-from neardup.index.policy import live_segments
 from neardup.index.segment import SegmentName, build_segment
 from neardup.index.store import stacked
 from neardup.schemas.errors import LakeError
@@ -160,12 +159,11 @@ def _empty_quarantine(lake: Lake, pin_ids: list[str]) -> int:
 
 def _build_again(lake: Lake, versions: Int64) -> int:
     """Segments over these ordinals without what has ended; the former ones are removed."""
-    stored = lake.read("segments", ["segment_id"])["segment_id"].unique().to_pylist()
-    holding = [name for name in sorted(stored) if _holds(SegmentName.of(name), versions)]
+    holding = [name for name in stored_segments(lake) if _holds(SegmentName.of(name), versions)]
     if not holding:
         return 0
     plan = current_plan(lake)
-    live = [name for name in live_segments(stored, plan.version) if name in holding]
+    live = [name for name in searched_segments(lake) if name in holding]
     exemplars = _exemplars(lake)
     for segment_id in live:
         name = SegmentName.of(segment_id)
@@ -180,19 +178,7 @@ def _build_again(lake: Lake, versions: Int64) -> int:
         built = build_segment(
             name.span, indexed, signatures, hashes, known, plan, name.revision + 1
         )
-        lake.append_rows(
-            "segments",
-            [
-                {
-                    "segment_id": built.segment_id,
-                    "block": block,
-                    "first_ordinal": name.first,
-                    "end_ordinal": name.end,
-                    "payload": payload,
-                }
-                for block, payload in built.blocks.items()
-            ],
-        )
+        write_segment(lake, built)
     lake.remove_segments(holding)
     for segment_id in holding:
         shutil.rmtree(lake.cache_directory() / segment_id, ignore_errors=True)
@@ -206,10 +192,6 @@ def _holds(name: SegmentName, ordinals: Int64) -> bool:
 def _exemplars(lake: Lake) -> Exemplars:
     """Who is indexed and who is live, after the last batch of the log."""
     columns = ["kind", "ordinal", "exemplar", "previous", *(name for name, _ in LOG_ORDER)]
-    rows = lake.read("pins", columns).sort_by(LOG_ORDER)
-    ends = pc.if_else(pc.equal(rows["kind"], "repeat"), None, rows["previous"])
     exemplars = Exemplars()
-    exemplars.replay(
-        *(pc.fill_null(c, NOBODY).to_numpy() for c in (rows["ordinal"], rows["exemplar"], ends))
-    )
+    exemplars.replay(*logged(lake.read("pins", columns).sort_by(LOG_ORDER)))
     return exemplars

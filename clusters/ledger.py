@@ -31,7 +31,7 @@ from neardup.index.store import SIGNATURE_BYTES, PinStore, stacked
 from neardup.schemas.errors import LakeError
 from neardup.schemas.lake import Lake
 from neardup.schemas.tables import CLUSTER_HISTORY, CLUSTERS
-from neardup.schemas.views import memberships
+from neardup.schemas.views import covered, memberships
 
 Int64 = npt.NDArray[np.int64]
 
@@ -229,14 +229,7 @@ def restore(lake: Lake, generation: int, evidence: Evidence, store: PinStore) ->
 
 def covered_batch(lake: Lake, generation: int) -> int:
     """The last batch whose memberships are all in ``clusters`` for a generation; -1 if none."""
-    covered = lake.rows(
-        """SELECT greatest(
-            (SELECT coalesce(max(batch_seq), -1) FROM clusters WHERE generation = $generation),
-            (SELECT max(through_batch_seq) FROM generations WHERE generation = $generation)
-        ) AS through""",
-        {"generation": generation},
-    )
-    return int(covered[0]["through"])
+    return int(lake.rows(covered(str(generation)))[0]["through"])
 
 
 def catch_up(lake: Lake, ledger: Ledger, until: int | None = None) -> None:

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 import numba
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
@@ -34,6 +36,14 @@ before, even with 8 links a pin and 256 bits.
 
 NOBODY = -1
 FOLLOWER, GONE = -1, -2
+
+
+def logged(rows: pa.Table) -> tuple[Int64, Int64, Int64]:
+    """What ``Exemplars.replay`` takes, from rows of `pins`: kind, ordinal, exemplar, previous."""
+    ends = pc.if_else(pc.equal(rows["kind"], "repeat"), None, rows["previous"])
+    columns = (rows["ordinal"], rows["exemplar"], ends)
+    ordinals, exemplars, ended = (pc.fill_null(c, NOBODY).to_numpy() for c in columns)
+    return ordinals, exemplars, ended
 
 
 def exemplar_for(hamming: Int32, ordinals: Int64, max_links: int) -> int:

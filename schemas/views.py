@@ -30,6 +30,16 @@ WHERE m.age = 1
 """
 
 
+def covered(generation: str) -> str:
+    """The last batch whose memberships are all there in a generation (a number); -1 if none."""
+    return f"""
+SELECT greatest(
+    (SELECT coalesce(max(batch_seq), -1) FROM clusters WHERE generation = {generation}),
+    (SELECT max(through_batch_seq) FROM generations WHERE generation = {generation})
+) AS through
+"""
+
+
 CLUSTER_SIZES = """
 SELECT cluster_id, any_value(head) AS head, count(*) AS pins
 FROM clusters_current

@@ -15,12 +15,13 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
+from neardup.index.lake_segments import write_segment
 from neardup.index.policy import Change, Span, next_span
 from neardup.index.segment import Segment, SegmentName, build_segment
 from neardup.infra.background import Background
 from neardup.schemas.crash import crash_point
 from neardup.schemas.lake import Lake
-from neardup.streaming.segments import open_segment, write_segment
+from neardup.streaming.segments import open_segment
 from neardup.streaming.state import State
 
 log = logging.getLogger(__name__)

@@ -24,6 +24,7 @@ from neardup.clusters.evidence import evidence_of
 from neardup.clusters.ledger import FOLDED, commit, fold_rows
 from neardup.clusters.people import events, waiting
 from neardup.index.exemplars import NOBODY
+from neardup.index.lake_segments import write_segment
 from neardup.index.policy import flush_ranges, partition_segments
 from neardup.index.search import Candidates
 from neardup.index.store import SIGNATURE_BYTES, stacked
@@ -40,7 +41,6 @@ from neardup.streaming.models import Models
 from neardup.streaming.nearest import Rule
 from neardup.streaming.poison import hash_on_executors
 from neardup.streaming.resolve import Scored, Settled, rehearse, scored, settle
-from neardup.streaming.segments import write_segment
 from neardup.streaming.shadow import disagreements
 from neardup.streaming.state import State
 from neardup.streaming.warm import warm_worker

@@ -1,10 +1,11 @@
-"""Segments in the lake: stored in one commit, and built again from the log if they are damaged."""
+"""Segments in the lake: opened, and built again from the log if they are damaged."""
 
 import logging
 from collections.abc import Callable, Iterable
 from functools import partial
 
 from neardup.index.cache import SegmentCache
+from neardup.index.lake_segments import write_segment
 from neardup.index.policy import Span
 from neardup.index.segment import Segment, SegmentBlocks, SegmentName, decode_segment
 from neardup.schemas.errors import SegmentError
@@ -14,22 +15,6 @@ log = logging.getLogger(__name__)
 
 Build = Callable[[Span, int], SegmentBlocks]
 """Builds the segment of a range, with a revision, from what is indexed and live in it now."""
-
-
-def write_segment(lake: Lake, built: SegmentBlocks) -> None:
-    """One commit that adds a segment's blocks to ``segments``."""
-    first, end = SegmentName.of(built.segment_id).span
-    rows = [
-        {
-            "segment_id": built.segment_id,
-            "block": name,
-            "first_ordinal": first,
-            "end_ordinal": end,
-            "payload": payload,
-        }
-        for name, payload in built.blocks.items()
-    ]
-    lake.append_rows("segments", rows)
 
 
 def open_segment(lake: Lake, cache: SegmentCache, segment_id: str) -> Segment:

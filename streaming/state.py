@@ -20,8 +20,9 @@ from neardup.clusters.fold import Fold
 from neardup.clusters.ledger import LOG_ORDER, Ledger, catch_up, load_store, restore
 from neardup.clusters.people import OVERRIDES_TOPIC
 from neardup.index.cache import SegmentCache
-from neardup.index.exemplars import NOBODY, Exemplars
+from neardup.index.exemplars import NOBODY, Exemplars, logged
 from neardup.index.ids import id_hashes
+from neardup.index.lake_segments import searched_segments
 from neardup.index.plans import ensure_plan
 from neardup.index.policy import Span, live_segments
 from neardup.index.segment import Segment, SegmentBlocks, SegmentName, build_segment
@@ -136,9 +137,7 @@ class State:
 
     def replay(self, rows: pa.Table) -> None:
         """Add and end pins as in these rows of the log: kind, ordinal, exemplar, previous."""
-        ends = pc.if_else(pc.equal(rows["kind"], "repeat"), None, rows["previous"])
-        columns = (rows["ordinal"], rows["exemplar"], ends)
-        ordinals, exemplars, ended = (pc.fill_null(c, NOBODY).to_numpy() for c in columns)
+        ordinals, exemplars, ended = logged(rows)
         elected = self.exemplars.replay(ordinals, exemplars, ended)
         strays = np.union1d(self.strays, elected[elected < self.flushed])
         self.strays = strays[self.exemplars.is_indexed(strays)]
@@ -255,6 +254,5 @@ def _read_exemplars(state: State) -> None:
 
 def _read_segments(state: State) -> None:
     """Those of the lake's plan; what they do not hold is in the memtable until the next flush."""
-    rows = state.lake.rows("SELECT DISTINCT segment_id FROM segments")
-    live = live_segments((row["segment_id"] for row in rows), state.plan.version)
+    live = searched_segments(state.lake)
     state.adopt(sound_segments(state.lake, state.cache, live, state.build))

@@ -18,6 +18,7 @@ import pyarrow.dataset as ds
 from deltalake import DeltaTable
 
 from neardup.schemas.lake import Lake
+from neardup.schemas.views import CURRENT_GENERATION, covered
 
 Int64 = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -140,20 +141,10 @@ class Snapshot:
     @cached_property
     def generation(self) -> int | None:
         """The generation that readers see; None if none is published."""
-        current: int | None = self.value(
-            "SELECT max_by(generation, sequence) FROM generations WHERE status = 'published'"
-        )
+        current: int | None = self.value(CURRENT_GENERATION)
         return current
 
     @cached_property
     def through(self) -> int:
         """The last batch whose memberships are all in `clusters` for that generation; -1: none."""
-        return int(
-            self.value(
-                f"""SELECT greatest(
-            (SELECT coalesce(max(batch_seq), -1) FROM clusters
-             WHERE generation = {self.generation}),
-            (SELECT max(through_batch_seq) FROM generations
-             WHERE generation = {self.generation}))"""
-            )
-        )
+        return int(self.value(covered(str(self.generation))))

@@ -11,8 +11,9 @@ from neardup.clusters.fold import FOUNDER_BITS
 from neardup.clusters.generations import generation_row
 from neardup.index.exemplars import NOBODY, Exemplars
 from neardup.index.ids import id_hashes
+from neardup.index.lake_segments import rows_of
 from neardup.index.plans import ensure_plan
-from neardup.index.segment import SegmentName, build_segment
+from neardup.index.segment import build_segment
 from neardup.index.store import PinStore, stacked
 from neardup.schemas.lake import Lake
 from tests.lakes import link, pin, signature
@@ -195,17 +196,7 @@ def segment_rows(
     named = [(names or {}).get(o, store.pin_id(o)) for o in live.tolist()]
     bits = store.signatures(ordinals) ^ np.uint8(flip)
     built = build_segment(span, ordinals, bits, id_hashes(named), live, ensure_plan(lake))
-    name = SegmentName.of(built.segment_id)
-    return [
-        {
-            "segment_id": built.segment_id,
-            "block": block,
-            "first_ordinal": name.first,
-            "end_ordinal": name.end,
-            "payload": payload,
-        }
-        for block, payload in built.blocks.items()
-    ]
+    return rows_of(built)
 
 
 def rewrite(lake: Lake, name: str, rows: list[dict[str, Any]]) -> None:

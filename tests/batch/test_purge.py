@@ -11,13 +11,14 @@ from neardup.batch.purge import purge
 from neardup.clusters.ledger import load_store, restore
 from neardup.index.cache import SegmentCache
 from neardup.index.ids import id_hashes
+from neardup.index.lake_segments import write_segment
 from neardup.index.plans import ensure_plan
 from neardup.index.policy import live_segments
 from neardup.index.segment import build_segment
 from neardup.index.store import PinStore, stacked
 from neardup.schemas.errors import LakeError, StreamError
 from neardup.schemas.lake import Lake
-from neardup.streaming.segments import open_segment, write_segment
+from neardup.streaming.segments import open_segment
 from tests.lakes import EVIDENCE, garden
 
 GONE = "tulip-copy"

@@ -8,6 +8,7 @@ import pytest
 
 from neardup.index.hamming import pairs_within
 from neardup.index.ids import id_hashes
+from neardup.index.lake_segments import write_segment
 from neardup.index.search import Candidates
 from neardup.index.segment import build_segment
 from neardup.index.terms import TermPlan
@@ -22,7 +23,6 @@ from neardup.streaming.candidates import (
     score_candidates,
     search_tasks,
 )
-from neardup.streaming.segments import write_segment
 from tests.classifiers import variant
 
 PINS, COPIED = 400, 60

@@ -13,6 +13,7 @@ import pytest
 from neardup.clusters.generations import generation_row
 from neardup.index.cache import SegmentCache
 from neardup.index.ids import id_hashes
+from neardup.index.lake_segments import write_segment
 from neardup.index.plans import record_plan
 from neardup.index.policy import FAN_OUT
 from neardup.index.search import search
@@ -22,7 +23,7 @@ from neardup.index.terms import TermPlan
 from neardup.schemas.lake import Lake
 from neardup.streaming import merging
 from neardup.streaming.merging import Merging
-from neardup.streaming.segments import damaged_segments, write_segment
+from neardup.streaming.segments import damaged_segments
 from neardup.streaming.state import State, rebuild
 from tests.lakes import EVIDENCE, pin
 

@@ -9,12 +9,12 @@ import pytest
 
 from neardup.clusters.generations import generation_row
 from neardup.index.cache import SegmentCache
+from neardup.index.lake_segments import write_segment
 from neardup.index.plans import record_plan
 from neardup.index.store import stacked
 from neardup.index.terms import TermPlan
 from neardup.schemas.errors import LakeError
 from neardup.schemas.lake import Lake
-from neardup.streaming.segments import write_segment
 from neardup.streaming.state import State, rebuild
 from tests.lakes import EVIDENCE, pin
 
