@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from neardup.clusters.generations import prepared_generation
 from neardup.index.policy import live_segments
 from neardup.index.segment import SegmentName
 from neardup.schemas.lake import Lake
@@ -153,12 +154,11 @@ class Overview:
     def _generations(self) -> dict[str, Any]:
         rows = self._lake.read("generations").sort_by("sequence").to_pylist()
         published = [row for row in rows if row["status"] == "published"]
-        newest = {row["generation"]: row["status"] for row in rows}
-        waiting = [number for number, status in newest.items() if status == "prepared"]
+        prepared = prepared_generation(self._lake)
         return {
             "generation": published[-1]["generation"] if published else None,
             "published_at": published[-1]["written_at"] if published else None,
-            "prepared": max(waiting, default=None),
+            "prepared": prepared["generation"] if prepared else None,
         }
 
     def _segment_ids(self) -> list[str]:

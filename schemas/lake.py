@@ -132,12 +132,20 @@ class Lake:
 
     def current_generation(self) -> int:
         """The generation that readers see now."""
-        published = self.read(
+        published = self.publication()
+        if published is None:
+            raise LakeError(f"No generation is published in {self.path}: start `neardup stream`.")
+        return published[1]
+
+    def publication(self) -> tuple[int, int] | None:
+        """Sequence and generation of the row that says what readers see now; None: there is none.
+
+        The table `generations` alone is opened.
+        """
+        rows = self.read(
             "generations", ["sequence", "generation"], ds.field("status") == "published"
         ).to_pylist()
-        if not published:
-            raise LakeError(f"No generation is published in {self.path}: start `neardup stream`.")
-        return int(max(published, key=lambda row: row["sequence"])["generation"])
+        return max(((row["sequence"], row["generation"]) for row in rows), default=None)
 
     def remove_generation(self, generation: int) -> None:
         """Delete the rows of a generation that was never prepared (a killed compaction's)."""

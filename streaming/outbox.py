@@ -108,11 +108,7 @@ class Outbox:
 
     def _published(self) -> tuple[int, int]:
         """(sequence, generation) of the row that says what readers see."""
-        rows = self._lake.read(
-            "generations", ["sequence", "generation"], ds.field("status") == "published"
-        )
-        last = rows.sort_by([("sequence", "descending")]).slice(0, 1).to_pylist()
-        return (last[0]["sequence"], last[0]["generation"]) if last else (-1, -1)
+        return self._lake.publication() or (NOWHERE.publication, NOWHERE.generation)
 
     def _next_position(self) -> Position | None:
         publication, generation = self._published()
