@@ -7,7 +7,7 @@ Spark's Delta writer takes 200, a generation of a million pins .4 s. Spark reads
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from filelock import FileLock, Timeout
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random
 
 from neardup.schemas.crash import crash_point
-from neardup.schemas.errors import LakeError, StreamError
+from neardup.schemas.damage import UNREADABLE, first_line, log_damage, unreadable
+from neardup.schemas.errors import LakeError, SegmentError, StreamError
 from neardup.schemas.tables import FORMAT_VERSION, TABLES, TableSpec
 from neardup.schemas.views import VIEWS
 
@@ -34,6 +35,9 @@ _PROPERTIES = {
     "delta.logRetentionDuration": "interval 2 hours",
     "delta.deletedFileRetentionDuration": "interval 2 hours",
 }
+_FROM_THE_START = set(TABLES) - {"losses"}
+"""Tables that every lake of this format had when it was made; later ones come with their first
+use."""
 _NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
 
@@ -47,10 +51,26 @@ class Lake:
 
     @classmethod
     def create(cls, path: Path) -> "Lake":
-        """Open the lake at ``path``, creating the tables that are not there yet."""
+        """Open the lake at ``path``, creating the tables that are not there yet.
+
+        Raises LakeError if one was there and is gone: another in its place would hide that.
+        """
+        with _sentences(path):
+            cls._create(path)
+        return cls(path)
+
+    @staticmethod
+    def _create(path: Path) -> None:
+        begun = [name for name in TABLES if _has_rows(path / name)]
         for spec in TABLES.values():
             folder = path / spec.name
             if not DeltaTable.is_deltatable(str(folder)):
+                if any(folder.rglob("*.parquet")) or (begun and spec.name in _FROM_THE_START):
+                    raise LakeError(
+                        f"The table {spec.name} in {path} has lost its log, {folder}/_delta_log, "
+                        f"or is gone, and {(*begun, spec.name)[0]} has rows. Put it back from a "
+                        "backup, or run `neardup repair --dry-run`: it says what can be made again."
+                    )
                 folder.mkdir(parents=True, exist_ok=True)
                 DeltaTable.create(
                     str(folder),
@@ -62,14 +82,20 @@ class Lake:
                     configuration=_PROPERTIES,
                     raise_if_key_not_exists=False,
                 )
-        return cls(path)
 
     def _open(self, spec: TableSpec) -> DeltaTable:
         folder = self.path / spec.name
         if not DeltaTable.is_deltatable(str(folder)):
             raise LakeError(
                 f"There is no table {spec.name} in {self.path}: is lake.path right? "
-                "`neardup stream` creates the tables when it starts."
+                "`neardup stream` creates the tables when it starts; if it was there, "
+                "`neardup repair --dry-run` says what can be done."
+            )
+        said = log_damage(folder)
+        if said:
+            raise LakeError(
+                f"The log of the table {spec.name} is damaged. {said}. Stop what writes to the "
+                "lake and run `neardup repair --dry-run`: it says what can be made again."
             )
         table = DeltaTable(str(folder))
         version = table.metadata().configuration.get(_FORMAT_KEY)
@@ -83,18 +109,20 @@ class Lake:
     def table(self, name: str) -> DeltaTable:
         """The newest snapshot of a table."""
         table = self._tables[name]
-        table.update_incremental()
+        with _sentences(self.path, name):
+            table.update_incremental()
         return table
 
     def append(self, name: str, rows: pa.Table) -> None:
         """One commit that adds ``rows``; their schema must be the table's."""
         crash_point(f"{name}.before")
-        write_deltalake(
-            self._tables[name],
-            rows.cast(TABLES[name].schema),
-            mode="append",
-            post_commithook_properties=_NO_HOOKS,
-        )
+        with _sentences(self.path, name):
+            write_deltalake(
+                self._tables[name],
+                rows.cast(TABLES[name].schema),
+                mode="append",
+                post_commithook_properties=_NO_HOOKS,
+            )
         crash_point(f"{name}.after")
 
     def append_rows(self, name: str, rows: list[dict[str, Any]]) -> None:
@@ -109,11 +137,12 @@ class Lake:
         self, name: str, columns: list[str] | None = None, where: ds.Expression | None = None
     ) -> pa.Table:
         """The rows of a table that satisfy ``where``, in no particular order."""
-        return self.dataset(name).to_table(columns=columns, filter=where)
+        with _sentences(self.path, name):
+            return self.dataset(name).to_table(columns=columns, filter=where)
 
     def sql(self, query: str, parameters: dict[str, Any] | None = None) -> pa.Table:
         """Run SQL (DuckDB) over the tables and the views of ``neardup.schemas.views``."""
-        with self.connect() as connection:
+        with self.connect() as connection, _sentences(self.path):
             return connection.sql(query, params=parameters or {}).to_arrow_table()
 
     def rows(self, query: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
@@ -214,25 +243,49 @@ class Lake:
         name = hashlib.sha256(identity).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / "neardup-segments" / name
 
-    @contextmanager
-    def lease(self, name: str) -> Iterator[None]:
-        """Hold the lake as its only ``name`` ("stream", "compact"); StreamError if it is held.
+    def lease(self, name: str) -> AbstractContextManager[None]:
+        """As ``lease`` of this lake's path."""
+        return lease(self.path, name)
 
-        An advisory lock of the operating system: it is free again as soon as its holder dies.
-        """
-        beside = " or `neardup backfill`" if name == "stream" else ""
-        lock = FileLock(self.path / f".{name}.lock")
-        try:
+
+@contextmanager
+def lease(path: Path, name: str) -> Iterator[None]:
+    """Hold a lake as its only ``name`` ("stream", "compact"); StreamError if it is held.
+
+    An advisory lock of the operating system: it is free again as soon as its holder dies.
+    """
+    beside = " or `neardup backfill`" if name == "stream" else ""
+    lock = FileLock(path / f".{name}.lock")
+    try:
+        with _sentences(path):
             lock.acquire(timeout=0)
-        except Timeout:
-            raise StreamError(
-                f"Another process runs `neardup {name}`{beside} on {self.path}: stop it first, "
-                "or give this one a lake of its own."
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
+    except Timeout:
+        raise StreamError(
+            f"Another process runs `neardup {name}`{beside} on {path}: stop it first, "
+            "or give this one a lake of its own."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _sentences(path: Path, name: str | None = None) -> Iterator[None]:
+    """What storage raises over damaged files, or a full or read-only disk, becomes a LakeError."""
+    try:
+        yield
+    except (Timeout, CommitFailedError):
+        raise
+    except (*UNREADABLE, duckdb.Error) as error:
+        if isinstance(error, duckdb.Error) and "arrow_scan" not in str(error):
+            raise  # a query that is wrong
+        raise unreadable(path, error, name) from error
+
+
+def _has_rows(folder: Path) -> bool:
+    """Whether anything was ever committed to a table."""
+    return any(folder.rglob("*.parquet"))
 
 
 @retry(
@@ -259,9 +312,14 @@ def _forget_log(table: DeltaTable, folder: Path) -> None:
 
 
 def segment_blocks(path: Path, segment_id: str) -> dict[str, bytes]:
-    """The blocks of one segment of the lake at ``path``: name -> payload."""
-    table = DeltaTable(str(path / "segments"))
-    rows = table.to_pyarrow_table(
-        columns=["block", "payload"], filters=[("segment_id", "=", segment_id)]
-    )
+    """The blocks of one segment of the lake at ``path``: name -> payload.
+
+    Raises SegmentError if its file is lost or damaged.
+    """
+    try:
+        rows = DeltaTable(str(path / "segments")).to_pyarrow_table(
+            columns=["block", "payload"], filters=[("segment_id", "=", segment_id)]
+        )
+    except UNREADABLE as error:
+        raise SegmentError(f"Segment {segment_id} cannot be read: {first_line(error)}.") from error
     return dict(zip(rows["block"].to_pylist(), rows["payload"].to_pylist(), strict=True))

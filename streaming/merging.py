@@ -15,7 +15,7 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
-from neardup.index.lake_segments import write_segment
+from neardup.index.lake_segments import stored_segments, write_segment
 from neardup.index.policy import Change, Span, next_span
 from neardup.index.segment import Segment, SegmentName, build_segment
 from neardup.infra.background import Background
@@ -114,8 +114,7 @@ class Merging(Background):
             log.info(self._review())
 
     def _superseded(self) -> list[str]:
-        rows = self._lake.rows("SELECT DISTINCT segment_id FROM segments")
-        return sorted({row["segment_id"] for row in rows} - set(self._state.segment_ids))
+        return sorted(set(stored_segments(self._lake)) - set(self._state.segment_ids))
 
     def _remove_retired(self) -> None:
         due = time.monotonic() - RETIRED_SECONDS
