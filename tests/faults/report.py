@@ -1,6 +1,7 @@
 """One line for each fault: what the tables were like after the recovery."""
 
 import json
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from tests.faults.system import System, contents, differences
 
 @dataclass
 class Line:
-    """``tables`` is 0 where the system rightly stopped with a sentence instead."""
+    """``place``: what happened; ``killed``: to what. ``tables`` is 0 where the system rightly
+    stopped with a sentence instead, ``note``."""
 
-    fault: str
+    place: str
+    killed: str
     equal: int = 0
     tables: int = 0
     rows: int = 0
@@ -20,35 +23,36 @@ class Line:
 
     def __str__(self) -> str:
         found = f"{self.equal} of {self.tables} tables equal" if self.tables else "stopped"
-        return f"{self.fault:44} {found:22} {self.rows:6} rows  {self.note}"
+        return f"{self.killed:20} {self.place:44} {found:22} {self.rows:6} rows  {self.note}"
 
 
 LINES: list[Line] = []
 
 
-def compare(fault: str, calm: System, rough: System, topics: bool = True) -> None:
-    """Assert that all tables are equal, and note it for the table at the end."""
-    contents_equal(fault, calm, rough, list(TABLES), topics)
-
-
-def contents_equal(
-    fault: str, calm: System, rough: System, tables: list[str], topics: bool = True
+def compare(
+    killed: str,
+    places: str | Sequence[str],
+    calm: System,
+    rough: System,
+    tables: Collection[str] = TABLES,
+    topics: bool = True,
 ) -> None:
-    """Assert that these tables are equal."""
+    """Assert that all tables are equal after these faults, and note it for the table at the end."""
     expected, found = (
         {name: rows for name, rows in contents(system.lake, topics).items() if name in tables}
         for system in (calm, rough)
     )
     wrong = differences(expected, found)
     rows = sum(map(len, expected.values()))
-    LINES.append(Line(fault, len(expected) - len(wrong), len(expected), rows))
-    assert wrong == {}, f"after {fault}:\n{rough.words(6000)}"
+    for place in [places] if isinstance(places, str) else places:
+        LINES.append(Line(place, killed, len(expected) - len(wrong), len(expected), rows))
+    assert wrong == {}, f"after {places}:\n{rough.words(6000)}"
 
 
-def stopped(fault: str, rough: System, sentence: str) -> None:
+def stopped(killed: str, place: str, rough: System, sentence: str) -> None:
     """Assert that the system said why it does not go on, and note it."""
     assert sentence in rough.words(), rough.words()
-    LINES.append(Line(fault, note=f'"...{sentence}..."'))
+    LINES.append(Line(place, killed, note=f'"...{sentence}..."'))
 
 
 def write(path: Path) -> None:

@@ -9,6 +9,8 @@ from tests.faults.report import compare, stopped
 from tests.faults.system import System
 from tests.faults.test_crash_points import crash
 
+CHECKPOINT, TWO = "checkpoint", "two streams at once"
+
 
 def last(folder: Path, before: int = 0) -> Path:
     """The file of the newest batch in ``offsets`` or ``commits``, or of one before it."""
@@ -24,11 +26,11 @@ def test_a_batch_that_spark_forgot_is_replayed_without_a_trace(
     rough = calm.copy(tmp_path / "rough")
     last(rough.checkpoint / "commits").unlink()
     assert rough.drain() == 0, rough.words()
-    compare("commits/<last> deleted", calm, rough)
+    compare(CHECKPOINT, "commits/<last> deleted", calm, rough)
 
 
 DAMAGE = {
-    "checkpoint lost": shutil.rmtree,
+    "lost as a whole": shutil.rmtree,
     "gap in offsets/": lambda checkpoint: last(checkpoint / "offsets", 1).unlink(),
     "offsets/<last> empty": lambda checkpoint: last(checkpoint / "offsets").write_text(""),
     "commits/<last> empty": lambda checkpoint: last(checkpoint / "commits").write_text(""),
@@ -42,7 +44,7 @@ def test_a_damaged_checkpoint_is_set_aside(calm: System, rough: System, fault: s
     DAMAGE[fault](rough.checkpoint)
     assert rough.drain() == 0, rough.words()
     assert "lost" in fault or "is not used" in rough.words(8000)
-    compare(fault, calm, rough)
+    compare(CHECKPOINT, fault, calm, rough)
 
 
 @pytest.mark.faults
@@ -55,7 +57,7 @@ def test_a_checkpoint_that_is_ahead_of_the_tables_leaves_nothing_out(
     shutil.copytree(calm.checkpoint, rough.checkpoint)
     assert rough.drain() == 0, rough.words()
     assert "is not used" in rough.words(8000)
-    compare("checkpoint newer than the tables", calm, rough)
+    compare(CHECKPOINT, "newer than the tables", calm, rough)
 
 
 @pytest.mark.faults
@@ -63,10 +65,10 @@ def test_two_at_once_are_refused(calm: System, rough: System) -> None:
     first = rough.start("stream")
     rough.wait_for("ready stream", lambda: "ready:" in rough.words(100_000))
     assert rough.drain() == 1
-    stopped("one checkpoint, two processes", rough, "Another process uses the checkpoint")
+    stopped(TWO, "one checkpoint", rough, "Another process uses the checkpoint")
     elsewhere = {"NEARDUP_STREAM__CHECKPOINT": str(rough.folder / "elsewhere")}
     assert rough.drain(**elsewhere) == 1
-    stopped("one lake, two checkpoints", rough, "Another process runs `neardup stream`")
+    stopped(TWO, "one lake, two checkpoints", rough, "Another process runs `neardup stream`")
     rough.wait_for("all events", lambda: rough.decided() == calm.decided())
     assert rough.stop(first) == 0, rough.words()
-    compare("two processes at once, afterwards", calm, rough)
+    compare(TWO, "afterwards", calm, rough)

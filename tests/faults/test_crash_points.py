@@ -1,37 +1,47 @@
-"""Killed at every named place and started again, the tables are those of an undisturbed run."""
+"""Killed at every named place and started again, the tables are those of an undisturbed run.
+
+Places come in chains, crash upon crash on one lake: every start mends what the one before left,
+goes on, and dies at the next place. What a start lost or did twice would stay to the end.
+"""
 
 import signal
-from collections.abc import Sequence
 
 import pytest
 
+from neardup.schemas.crash import PLACES
 from tests.faults.report import compare
 from tests.faults.system import System
 
-STREAM = [
-    "plans.before",
-    "plans.after",
-    "generations.before",
-    "generations.after",
-    "batch.asked:2",
-    "quarantine.before:2",
-    "quarantine.after",
-    "pins.before:2",
-    "pins.after:3",
-    "clusters.before:2",
-    "clusters.after:4",
-    "flush.built:2",
-    "segments.before",
-    "segments.after:2",
-    "flush.written:3",
-    "cache.written",
-    "cache.named:2",
-    "batch.done:2",
-]
-"""In the stream over an empty lake. With :N some batches are done by then, segments written."""
+SHORT = ["pins.before:2", "clusters.before", "segments.after"]
 
-CHAIN = ["pins.before:2", "clusters.before", "segments.after"]
-"""Crash upon crash on one lake: every start mends what the one before left, then dies too."""
+ONCE = {
+    "the beginning": [
+        "plans.before",
+        "plans.after",
+        "generations.before",
+        "generations.after",
+        "batch.asked:2",
+        "quarantine.before",
+        "pins.before:2",
+    ],
+    "commits": [
+        "quarantine.after",
+        "pins.after",
+        "clusters.before",
+        "clusters.after",
+        "batch.done",
+        "pins.after:3",
+    ],
+    "segments": [
+        "segments.before",
+        "segments.after",
+        "flush.built:2",
+        "flush.written:2",
+        "cache.written",
+        "cache.named",
+    ],
+}
+"""In ``neardup stream --once`` over an empty lake. With :N the N-th time."""
 
 MERGING = ["merge.built", "merge.written", "merge.decoded"]
 MAINTENANCE = ["maintenance.compacted", "maintenance.checkpointed", "maintenance.cleaned"]
@@ -42,39 +52,38 @@ def crash(system: System, at: str, *command: str) -> None:
     assert ended == -signal.SIGKILL, f"{at} was not reached: {ended}\n{system.words()}"
 
 
-def crashes(system: System, places: Sequence[str]) -> None:
-    for place in places:
-        crash(system, place)
-    assert system.drain() == 0, system.words()
-
-
 @pytest.mark.path
 def test_killed_again_and_again(calm: System, rough: System) -> None:
-    crashes(rough, CHAIN)
-    compare(", ".join(CHAIN), calm, rough)
-
-
-@pytest.mark.faults
-@pytest.mark.parametrize("place", STREAM)
-def test_killed_in_the_stream(calm: System, rough: System, place: str) -> None:
-    crashes(rough, [place])
-    compare(place, calm, rough)
-
-
-@pytest.mark.faults
-@pytest.mark.parametrize("place", MERGING)
-def test_killed_in_a_merge(calm: System, rough: System, place: str) -> None:
-    """Merges run beside a stream that stays."""
-    crash(rough, place, "stream")
+    for place in SHORT:
+        crash(rough, place)
     assert rough.drain() == 0, rough.words()
-    compare(place, calm, rough)
+    compare("stream", SHORT, calm, rough)
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("place", MAINTENANCE)
-def test_killed_in_the_maintenance(calm: System, rough: System, place: str) -> None:
-    rough.maintenance = 1.0
-    rough.write_settings()
-    crash(rough, place, "stream")
+@pytest.mark.parametrize("chain", ONCE)
+def test_killed_in_the_stream(calm: System, rough: System, chain: str) -> None:
+    for place in ONCE[chain]:
+        crash(rough, place)
     assert rough.drain() == 0, rough.words()
-    compare(place, calm, rough)
+    compare("stream", ONCE[chain], calm, rough)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("places", [MERGING, MAINTENANCE], ids=["merges", "maintenance"])
+def test_killed_beside_the_stream(calm: System, rough: System, places: list[str]) -> None:
+    """In the threads of a stream that stays."""
+    if places is MAINTENANCE:
+        rough.maintenance = 1.0
+        rough.write_settings()
+    for place in places:
+        crash(rough, place, "stream")
+    assert rough.drain() == 0, rough.words()
+    compare("stream's threads", places, calm, rough)
+
+
+def test_no_place_is_left_out() -> None:
+    chains = [*ONCE.values(), MERGING, MAINTENANCE]
+    tried = {place.partition(":")[0] for chain in chains for place in chain}
+    elsewhere = {place for place in PLACES if place.startswith(("compaction.", "publish."))}
+    assert PLACES.keys() <= tried | elsewhere

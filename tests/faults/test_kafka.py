@@ -14,6 +14,8 @@ from tests.faults.events import Event, events
 from tests.faults.report import compare, stopped
 from tests.faults.system import System
 
+KAFKA = "Kafka"
+
 
 @pytest.fixture
 def some() -> list[Event]:
@@ -66,7 +68,7 @@ def test_the_broker_is_killed_in_a_batch_and_started_again(
         own.start()
         system.wait_for("all events", lambda: system.decided() == calm.decided())
         assert system.stop(stream) == 0, system.words()
-        compare("broker killed in a batch", calm, system, topics=False)
+        compare(KAFKA, "broker killed in a batch", calm, system, topics=False)
 
 
 @pytest.mark.faults
@@ -81,7 +83,7 @@ def test_a_topic_made_anew_stops_the_stream(
     remake(broker, system.topic)
     send(broker.bootstrap, system.topic, some)
     assert system.drain() == 1
-    stopped("topic re-created, longer", system, "it was re-created")
+    stopped(KAFKA, "topic re-created, longer", system, "it was re-created")
     assert decided(system) == before
 
     other = system_over(broker, "anew-too", tmp_path)
@@ -92,7 +94,9 @@ def test_a_topic_made_anew_stops_the_stream(
     remake(broker, other.topic)
     send(broker.bootstrap, other.topic, some)
     assert other.ended(stream) == 1, other.words()
-    stopped("topic re-created while the stream runs", other, "was re-created while the stream ran")
+    stopped(
+        KAFKA, "topic re-created beside the stream", other, "was re-created while the stream ran"
+    )
     assert decided(other) == before
 
 
@@ -132,7 +136,7 @@ def test_events_that_expired_stop_the_stream_until_somebody_accepts_the_loss(
     with KafkaAdminClient(bootstrap_servers=broker.bootstrap) as admin:
         admin.delete_records({TopicPartition(system.topic, 0): 30})
     assert system.drain() == 1
-    stopped("offsets expired", system, "Kafka no longer has offsets 20 to 29 of partition 0")
+    stopped(KAFKA, "offsets expired", system, "Kafka no longer has offsets 20 to 29 of partition 0")
     assert system.run("stream", "--once", "--accept-loss") == 0, system.words()
     send(broker.bootstrap, system.topic, some[50:])
     assert system.drain() == 0, system.words()
