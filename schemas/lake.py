@@ -7,7 +7,7 @@ Spark's Delta writer takes 200, a generation of a million pins .4 s. Spark reads
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 from neardup.schemas.crash import crash_point
 from neardup.schemas.damage import UNREADABLE, first_line, log_damage, unreadable
 from neardup.schemas.errors import LakeError, SegmentError, StreamError
+from neardup.schemas.fence import Fence
 from neardup.schemas.tables import FORMAT_VERSION, TABLES, TableSpec
 from neardup.schemas.views import VIEWS
 
@@ -38,6 +39,8 @@ _PROPERTIES = {
 _FROM_THE_START = set(TABLES) - {"losses"}
 """Tables that every lake of this format had when it was made; later ones come with their first
 use."""
+FENCED = ("quarantine", "pins", "clusters", "generations")
+"""What the writer of the log appends to, and nobody else while it runs."""
 _NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
 
@@ -48,6 +51,7 @@ class Lake:
         """Open an existing lake. Raises LakeError if it is not there or of another format."""
         self.path = path
         self._tables = {name: self._open(spec) for name, spec in TABLES.items()}
+        self._fence: Fence | None = None
 
     @classmethod
     def create(cls, path: Path) -> "Lake":
@@ -116,14 +120,21 @@ class Lake:
     def append(self, name: str, rows: pa.Table) -> None:
         """One commit that adds ``rows``; their schema must be the table's."""
         crash_point(f"{name}.before")
-        with _sentences(self.path, name):
+        passing = self._fence.passing(name) if self._fence else nullcontext()
+        with _sentences(self.path, name), passing as properties:
             write_deltalake(
                 self._tables[name],
                 rows.cast(TABLES[name].schema),
                 mode="append",
+                commit_properties=properties,
                 post_commithook_properties=_NO_HOOKS,
             )
         crash_point(f"{name}.after")
+
+    def fence(self) -> None:
+        """Have this handle alone append to FENCED tables: whoever did before gets a StreamError."""
+        with _sentences(self.path):
+            self._fence = Fence({name: self._tables[name] for name in FENCED}, _NO_HOOKS)
 
     def append_rows(self, name: str, rows: list[dict[str, Any]]) -> None:
         """As ``append``, from one dict a row; absent columns are null."""

@@ -113,6 +113,7 @@ def writer(settings: Settings, topic_id: str, name: str) -> Iterator[Writer]:
     classifier.check_hasher(hasher.version)
     require_hasher(lake, hasher.version)
     with lake.lease("stream"), tempfile.TemporaryDirectory(prefix="neardup-") as directory:
+        lake.fence()
         spark = spark_session(settings.spark, name, short_jobs=True)
         try:
             if not len(lake.read("generations", ["generation"])):

@@ -1,0 +1,58 @@
+"""Two handles of one lake stand for two processes that both believe they are its writer."""
+
+from pathlib import Path
+
+import pytest
+
+from neardup.schemas.errors import StreamError
+from neardup.schemas.lake import FENCED, Lake
+from tests.schemas.test_lake import membership
+
+ROW = [membership("p0", 0, 0)]
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> Lake:
+    lake = Lake.create(tmp_path)
+    lake.fence()
+    return lake
+
+
+def test_its_owner_appends_whatever_others_do_to_the_table(first: Lake) -> None:
+    other = Lake(first.path)
+    for _ in range(3):
+        first.append_rows("clusters", ROW)
+        other.append_rows("clusters", ROW)  # a compaction, which is not fenced
+        other.table("clusters").optimize.compact()
+    assert first.dataset("clusters").count_rows() == 6
+    first.append_rows("clusters", ROW)
+
+
+@pytest.mark.parametrize("looks", [False, True])
+@pytest.mark.parametrize("table", FENCED)
+def test_who_was_replaced_appends_nothing(first: Lake, table: str, looks: bool) -> None:
+    """Also if it has read the table since: then Delta would see no conflict."""
+    second = Lake(first.path)
+    second.fence()
+    if looks:
+        first.table(table)
+    with pytest.raises(StreamError, match="took over"):
+        first.append_rows(table, [])
+    second.append_rows(table, [])
+    with pytest.raises(StreamError, match="took over"):
+        first.append_rows(table, [])
+
+
+def test_the_number_outlives_checkpoints_and_their_cleaning(first: Lake) -> None:
+    for _ in range(3):
+        first.append_rows("clusters", ROW)
+    first.maintain()
+    first.append_rows("clusters", ROW)
+    Lake(first.path).fence()
+    with pytest.raises(StreamError, match="took over"):
+        first.append_rows("clusters", ROW)
+
+
+def test_tables_that_are_not_fenced_are_open_to_all(first: Lake) -> None:
+    Lake(first.path).fence()
+    first.append_rows("overrides", [])
