@@ -8,13 +8,10 @@ processes of their own, just as an operator would run them; this one produces, w
 import io
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +24,7 @@ from tqdm import tqdm
 
 from neardup.answers.report import write_report
 from neardup.benchmarks.memory import PeakMemory
+from neardup.benchmarks.processes import NEARDUP, python_process
 from neardup.benchmarks.watch import Watcher
 from neardup.clusters.quality import agreement
 from neardup.infra.kafka import Broker
@@ -74,7 +72,6 @@ SPOILT = {
 }
 """Events that belong in quarantine: bad ones must cost only themselves."""
 
-READY_SECONDS = 180.0
 DRAIN_SECONDS = 300.0
 
 
@@ -100,7 +97,7 @@ def run_demo(plan: DemoPlan) -> dict[str, Any]:
         create_topic(broker.bootstrap, "pins", 4)
         config = run / "neardup.toml"
         config.write_text(SETTINGS.format(path=config, bootstrap=broker.bootstrap), "utf-8")
-        with stream_process(config, run / "stream.log"):
+        with python_process([*NEARDUP, "stream", "--config", str(config)], run / "stream.log"):
             watched = send_and_watch(plan, events, broker.bootstrap, run / "lake")
             print("compacting: the k-cut over all of it, published by the running stream")
             neardup("compact", "--config", str(config), log=run / "compact.log")
@@ -155,48 +152,10 @@ def _jpeg(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-@contextmanager
-def stream_process(config: Path, log: Path) -> Iterator[None]:
-    """`neardup stream` as a process that has said it is ready; SIGTERM at the end of the block."""
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "neardup.cli.main", "stream", "--config", str(config)],
-            stderr=file,
-            stdout=file,
-            start_new_session=True,  # Ctrl-C reaches this process, which then ends that one
-        )
-    try:
-        _wait_until_ready(process, log)
-        yield
-        process.send_signal(signal.SIGTERM)
-        if process.wait(timeout=60) != 0:
-            raise StreamError(f"The stream ended with code {process.returncode}: see {log}.")
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def _wait_until_ready(process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    with tqdm(desc="starting the stream", bar_format="{desc}: {elapsed}") as bar:
-        while " ready: " not in log.read_text("utf-8", errors="replace"):
-            if process.poll() is not None or time.monotonic() > deadline:
-                lines = "\n".join(log.read_text("utf-8", errors="replace").splitlines()[-15:])
-                raise StreamError(f"The stream did not start; the end of {log}:\n{lines}")
-            time.sleep(0.2)
-            bar.update(0)
-
-
 def neardup(*arguments: str, log: Path) -> None:
     """Run a command of ours to its end; its output goes to ``log``."""
     with log.open("wb") as file:
-        done = subprocess.run(
-            [sys.executable, "-m", "neardup.cli.main", *arguments], stdout=file, stderr=file
-        )
+        done = subprocess.run([sys.executable, *NEARDUP, *arguments], stdout=file, stderr=file)
     if done.returncode:
         lines = "\n".join(log.read_text("utf-8", errors="replace").splitlines()[-15:])
         raise NeardupError(f"`neardup {arguments[0]}` failed; the end of {log}:\n{lines}")
@@ -209,7 +168,7 @@ def send_and_watch(
     sent: dict[str, float] = {}
     stop = threading.Event()
     begin = time.monotonic()
-    with Watcher(lake) as watcher:
+    with Watcher(lake / "clusters") as watcher:
         sender = threading.Thread(target=_send, args=(plan, events, bootstrap, sent, stop))
         sender.start()
         try:

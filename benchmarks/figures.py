@@ -25,6 +25,7 @@ BENCHMARKS = {
     "index": "Recall, speed, size and growth of the index, beside the best libraries.",
     "classifier": "How good the classifier is beside its floors, and what scoring costs.",
     "clusters": "Components, the k-cut and the fold, beside libraries and the exact optimum.",
+    "stream": "How late, how fast and at what price, beside Spark alone.",
     "views": "Searching for mirrored and turned views of a picture: what it finds and costs.",
 }
 

@@ -20,11 +20,12 @@ class PeakMemory(Background):
 
     def _sample(self) -> None:
         own = psutil.Process()
-        total = sum(_memory(process) for process in [own, *own.children(recursive=True)])
+        total = sum(memory_of(process) for process in [own, *own.children(recursive=True)])
         self.peak = max(self.peak, total)
 
 
-def _memory(process: psutil.Process) -> int:
+def memory_of(process: psutil.Process) -> int:
+    """Bytes of one process; 0 if it has ended."""
     try:
         full = process.memory_full_info()
     except psutil.Error:  # it ended between the listing and the question

@@ -1,38 +1,44 @@
-"""When does a pin become visible? Seen as any reader sees it: from the `clusters` table's files."""
+"""When a row becomes visible, as any reader sees it: from a Delta table's log and files."""
 
+import json
 import time
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 
 from neardup.infra.background import Background
-from neardup.schemas.lake import Lake
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.02
 
 
 class Watcher(Background):
-    """Notes in ``seen`` when (``time.monotonic``) each pin id first had a row."""
+    """Notes in ``seen`` when (``time.monotonic``) each key first could be read.
 
-    def __init__(self, path: Path) -> None:
+    ``table``: the folder of a Delta table; ``column`` of strings, or of UTF-8 bytes, holds the
+    keys; those that begin with ``prefix`` are noted. What was there at the start is not looked at.
+    """
+
+    def __init__(self, table: Path, column: str = "pin_id", prefix: str = "") -> None:
         super().__init__(self._look, POLL_SECONDS)
         self.seen: dict[str, float] = {}
-        self._lake = Lake(path)
-        self._version = -1
-        self._files: set[str] = set()
+        self._table, self._column, self._prefix = table, column, prefix
+        self._log = table / "_delta_log"
+        versions = [int(path.stem) for path in self._log.glob("*.json") if path.stem.isdigit()]
+        self._next = 1 + max(versions, default=-1)
 
     def _look(self) -> None:
-        table = self._lake.table("clusters")
-        if table.version() == self._version:
-            return
-        self._version, now = table.version(), time.monotonic()
-        files = set(table.file_uris())
-        for file in files - self._files:
-            self._note(file, now)
-        self._files = files
+        while (commit := self._log / f"{self._next:020}.json").exists():
+            self._next += 1
+            for line in commit.read_text("utf-8").splitlines():
+                added = json.loads(line).get("add")
+                if added and added["dataChange"]:
+                    self._note(self._table / unquote(added["path"]))
 
-    def _note(self, file: str, now: float) -> None:
-        path = unquote(urlsplit(file).path) if "://" in file else file
-        for pin_id in pq.read_table(path, columns=["pin_id"])["pin_id"].to_pylist():
-            self.seen.setdefault(pin_id, now)
+    def _note(self, file: Path) -> None:
+        keys = pq.read_table(file, columns=[self._column])[self._column].to_pylist()
+        now = time.monotonic()
+        for key in keys:
+            name = key.decode() if isinstance(key, bytes) else key
+            if name.startswith(self._prefix):
+                self.seen.setdefault(name, now)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import msgspec
 from kafka import KafkaProducer
@@ -128,7 +128,10 @@ def jsonl_events(lines: Iterable[bytes]) -> Iterator[PinEvent]:
             yield msgspec.json.decode(line, type=PinEvent)
 
 
-def paced(events: Iterable[PinEvent], per_second: float | None) -> Iterator[PinEvent]:
+Event = TypeVar("Event")
+
+
+def paced(events: Iterable[Event], per_second: float | None) -> Iterator[Event]:
     """The events, no faster than ``per_second``; as fast as they are taken if None."""
     begin = time.monotonic()
     for number, event in enumerate(events):
