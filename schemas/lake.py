@@ -39,8 +39,8 @@ _PROPERTIES = {
 _FROM_THE_START = set(TABLES) - {"losses"}
 """Tables that every lake of this format had when it was made; later ones come with their first
 use."""
-FENCED = ("quarantine", "pins", "clusters", "generations")
-"""What the writer of the log appends to, and nobody else while it runs."""
+FENCED = tuple(name for name in TABLES if name != "overrides")
+"""What the writer of the log appends to."""
 _NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
 
