@@ -39,6 +39,7 @@ REASONS = {
     "undecodable_image": "the decoder refused the image",
     "crashed": "a process that worked on this event alone died or failed, twice",
     "timeout": "a process that worked on this event alone took longer than allowed, twice",
+    "quota": "its source has filled its share of this stretch of the log",
     "embedding_model": "the embedding is of another model than the hasher's",
     "embedding_length": "the embedding has the wrong number of values",
     "embedding_not_finite": "the embedding holds NaN or infinity",

@@ -103,6 +103,12 @@ class EventSettings(Section):
     max_event_bytes: Annotated[int, Field(ge=1024)] = 4 * MIB
     max_image_bytes: Annotated[int, Field(ge=1024)] = 32 * MIB
     max_pixels: Annotated[int, Field(ge=1)] = 50_000_000
+    source_quota: Annotated[int, Field(ge=0)] = Field(
+        0, description="Events of one `source` that are taken of a window; 0: any number."
+    )
+    source_quota_window: Annotated[int, Field(ge=1)] = Field(
+        10_000, description="Positions of a partition that are a window; the next begins anew."
+    )
     max_seconds: Annotated[float, Field(gt=0)] = Field(
         30.0, description="What reading and decoding one event may take before it is quarantined."
     )
@@ -120,7 +126,15 @@ class StreamSettings(Section):
     trigger_seconds: Annotated[float, Field(ge=0)] = Field(
         0.0, description="Least time between two batches; 0: one after the other while events come."
     )
-    max_events_per_batch: Annotated[int, Field(ge=1)] = 2_000
+    target_batch_seconds: Annotated[float, Field(gt=0)] = Field(
+        3.0, description="What a batch may take: of a stream that is behind they are so large."
+    )
+    min_events_per_batch: Annotated[int, Field(ge=1)] = Field(
+        1_000, description="A batch may hold so many events even if they take longer."
+    )
+    max_events_per_batch: Annotated[int, Field(ge=1)] = Field(
+        20_000, description="... and never holds more, whatever min_events_per_batch says."
+    )
     flush_pins: Annotated[int, Field(ge=1)] = Field(
         16_384, description="Pins a segment holds; the memtable is flushed when it has as many."
     )

@@ -154,9 +154,9 @@ def _decided(lake: Lake, source: Source) -> int:
 
 
 def _reading(settings: Settings, folder: Path) -> Settings:
-    """Pictures below the corpus may be read, whatever else may."""
+    """Pictures below the corpus may be read, whatever else may; who brings one floods nobody."""
     roots = (*settings.events.allowed_roots, folder)
-    events = settings.events.model_copy(update={"allowed_roots": roots})
+    events = settings.events.model_copy(update={"allowed_roots": roots, "source_quota": 0})
     return settings.model_copy(update={"events": events})
 
 

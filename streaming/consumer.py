@@ -21,6 +21,7 @@ from neardup.schemas.settings import Settings
 from neardup.streaming.changes import publishing
 from neardup.streaming.checkpoint import sole_user
 from neardup.streaming.microbatch import BatchReport
+from neardup.streaming.pace import Bounds, Seen, first_limit, next_limit
 from neardup.streaming.topic import Topic
 from neardup.streaming.writer import Writer, writer
 
@@ -32,8 +33,16 @@ IDLE_SECONDS = 30.0
 HEAR_SECONDS = 0.5
 
 
-class Stopping(Exception):
-    """Raised inside a batch that was asked for after the stop: Spark asks for it again later."""
+class NotNow(Exception):
+    """Raised inside a batch that this query must not run: the next one is asked for it again."""
+
+
+class Stopping(NotNow):
+    """The stream is to stop."""
+
+
+class Resized(NotNow):
+    """Batches are to have another size, which Spark's Kafka source takes when it is made."""
 
 
 class Consumer:
@@ -49,6 +58,13 @@ class Consumer:
         self._last_batch = time.monotonic()
         self._hears_at = 0.0
         self._failure: Exception | None = None
+        stream = settings.stream
+        self._bounds = Bounds(
+            stream.target_batch_seconds, stream.min_events_per_batch, stream.max_events_per_batch
+        )
+        self._limit = first_limit(self._bounds)
+        self._seen: list[Seen] = []
+        self._resized = False
         self._writer: Writer
         self._topic: Topic
 
@@ -87,10 +103,21 @@ class Consumer:
         query = self._start(once, beginning)
         log.info("ready: %d pins, next batch %d", len(batch.state.store), batch.state.batch_seq)
         with self._writer.upkeep(), publishing(self._settings):
-            while query.isActive and not self._failure and not self._stop.wait(0.1):
-                self._stay_warm()
-                self._hear()
+            while self._attend(query):
+                log.info("batches hold at most %d events from now on", self._limit)
+                query = self._start(once, beginning)
         self._end(query)
+
+    def _attend(self, query: StreamingQuery) -> bool:
+        """Until the query ends, or shall; whether another one is to go on after it."""
+        while query.isActive and not self._failure and not self._stop.wait(0.1):
+            self._stay_warm()
+            self._hear()
+        if not isinstance(self._failure, Resized):
+            return False
+        query.stop()  # it has failed already: its thread ends
+        self._failure, self._resized = None, False
+        return True
 
     def _hear(self) -> None:
         """What people say takes effect though no event comes."""
@@ -117,7 +144,7 @@ class Consumer:
             .options(**spark_options(settings.kafka))
             .option("subscribe", settings.kafka.topic)
             .option("startingOffsets", beginning)
-            .option("maxOffsetsPerTrigger", settings.stream.max_events_per_batch)
+            .option("maxOffsetsPerTrigger", self._limit)
             .option("failOnDataLoss", "true")
             # What a producer took back was never sent.
             .option("kafka.isolation.level", "read_committed")
@@ -138,14 +165,27 @@ class Consumer:
             with self._writer.between_batches:
                 if self._stop.is_set():
                     raise Stopping
+                if self._resized:
+                    raise Resized
                 crash_point("batch.asked")
+                begin = time.monotonic()
                 report = self._writer.batch.run(records)
+                self._pace(Seen(report.events, time.monotonic() - begin))
                 crash_point("batch.done")
         except Exception as error:
             self._failure = error  # Spark would hand it back as a JVM's stack trace
+            if not isinstance(error, NotNow | NeardupError):
+                log.exception("a batch failed")
             raise
         self._last_batch = time.monotonic()
         self._done(report)
+
+    def _pace(self, batch: Seen) -> None:
+        """Choose the size of the batches after the one that Spark asks for next."""
+        self._seen = [*self._seen[-9:], batch]
+        limit = next_limit(self._limit, self._seen, self._bounds)
+        if limit != self._limit:
+            self._limit, self._seen, self._resized = limit, [], True
 
     def _done(self, report: BatchReport) -> None:
         log.info(report.line())
@@ -156,7 +196,7 @@ class Consumer:
         with self._writer.between_batches:
             query.stop()
         failure = self._failure or query.exception()
-        if failure is None or isinstance(failure, Stopping):
+        if failure is None or isinstance(failure, NotNow):
             return
         if not isinstance(failure, NeardupError):
             state = self._writer.batch.state

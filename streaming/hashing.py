@@ -24,6 +24,7 @@ from neardup.schemas.errors import BadEvent
 from neardup.schemas.events import PinEvent, parse_event, read_uri
 from neardup.schemas.settings import EventSettings, ModelSettings
 from neardup.schemas.tables import MICROSECONDS
+from neardup.streaming.quota import Meter
 
 HASHED = pa.schema(
     [
@@ -57,12 +58,16 @@ each, so that a batch of large photos holds one of them and 24 MB, not all of th
 
 @dataclass(frozen=True)
 class HashingPlan:
-    """What an executor needs to know to hash events; ``views``: of QUERY_VIEWS, to sign as well."""
+    """What an executor needs to know to hash events; ``views``: of QUERY_VIEWS, to sign as well.
+
+    ``meter``: what sources have sent so far; each task counts on in a copy of it.
+    """
 
     events: EventSettings
     models: ModelSettings
     thumbnail_px: int
     views: tuple[str, ...] = ()
+    meter: Meter | None = None
 
 
 def hash_batches(plan: HashingPlan, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -77,7 +82,7 @@ def hash_records(plan: HashingPlan, records: list[dict[str, Any]]) -> list[dict[
     rows, waiting, pixels = [], [], 0
     for record in records:
         with time_limit(plan.events.max_seconds):
-            row = _row(plan, record)
+            row = metered(plan.meter, record, _row(plan, record))
         rows.append(row)
         if "picture" in row:
             waiting.append(row)
@@ -117,6 +122,12 @@ def _row(plan: HashingPlan, record: dict[str, Any]) -> dict[str, Any]:
         return {**_position(record), **_pin(plan, event)}
     except BadEvent as bad:
         return refused(record, bad.reason, bad.detail)
+
+
+def metered(meter: Meter | None, record: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+    """The row, or a bad one if its source has filled its share of the log."""
+    complaint = meter.complaint(row) if meter and row["kind"] == "add" else None
+    return refused(record, "quota", complaint) if complaint else row
 
 
 def refused(record: dict[str, Any], reason: str, detail: str) -> dict[str, Any]:

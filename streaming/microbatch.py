@@ -40,6 +40,7 @@ from neardup.streaming.hashing import HashingPlan
 from neardup.streaming.models import Models
 from neardup.streaming.nearest import Rule
 from neardup.streaming.poison import hash_on_executors
+from neardup.streaming.quota import read_meter
 from neardup.streaming.resolve import Scored, Settled, rehearse, scored, settle
 from neardup.streaming.shadow import disagreements
 from neardup.streaming.state import State
@@ -107,6 +108,10 @@ class MicroBatch:
             state.batch_seq,
         )
         self._rule = Rule(state.plan, classifier.radius, settings.stream.max_links)
+        quota = settings.events
+        self._meter = read_meter(
+            state.lake, state.topic_id, quota.source_quota, quota.source_quota_window
+        )
         self._scored: list[pa.Table] = []
         self._parallel = spark.sparkContext.defaultParallelism
         self._overrides = -1  # the version of the table when it was read last
@@ -147,6 +152,7 @@ class MicroBatch:
             self._commit_quarantine(bad)
             self._commit_disagreements(decided)
             pins = self._commit_pins([*said, *decided.rows], decided.queries)
+            self._meter.count(decided.rows)
         with report.stage("fold"):
             self._fold(pins)
         with report.stage("flush"):
@@ -189,6 +195,7 @@ class MicroBatch:
             self._settings.models,
             self._settings.stream.thumbnail_px,
             self._settings.stream.query_views,
+            self._meter,
         )
         # No more tasks than cores: each wave of Python tasks costs a tenth of a second.
         kafka = records.select("key", "value", "partition", "offset", "timestamp").coalesce(

@@ -8,6 +8,7 @@ that takes for ever), the batch is hashed once more with each event in a process
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ from pyspark.errors import PythonException
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from neardup.streaming.hashing import HASHED, HashingPlan, hash_batches
+from neardup.streaming.hashing import HASHED, HashingPlan, hash_batches, metered
 from neardup.streaming.isolated import rows_alone
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,9 @@ def is_of_an_event(failure: Exception) -> bool:
 def hash_each(plan: HashingPlan, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """As ``hash_batches``, with a wall around each event."""
     for batch in batches:
-        rows = list(rows_alone(plan, batch.to_pylist()))
+        records = batch.to_pylist()
+        alone = zip(records, rows_alone(replace(plan, meter=None), records), strict=True)
+        rows = [metered(plan.meter, record, row) for record, row in alone]
         yield pa.RecordBatch.from_pylist(rows, schema=HASHED)
 
 

@@ -49,10 +49,12 @@ def with_image(pin_id: str, data: bytes, **fields: Any) -> tuple[bytes, bytes]:
     return event(pin_id, image=base64.b64encode(data).decode(), **fields)
 
 
-def with_embedding(pin_id: str, vector: np.ndarray, model: str) -> tuple[bytes, bytes]:
+def with_embedding(
+    pin_id: str, vector: np.ndarray, model: str, **fields: Any
+) -> tuple[bytes, bytes]:
     """An event that carries its own embedding."""
     data = base64.b64encode(vector.astype("<f4").tobytes()).decode()
-    return event(pin_id, embedding={"model": model, "dtype": "float32", "data": data})
+    return event(pin_id, embedding={"model": model, "dtype": "float32", "data": data}, **fields)
 
 
 def bomb() -> bytes:

@@ -23,6 +23,7 @@ def log_to_stderr(level: int = logging.INFO, as_json: bool = False) -> None:
     handler.setFormatter(JsonLines() if as_json else text)
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("neardup").setLevel(level)
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # what a batch raises, ours tell
 
 
 def printable(text: str) -> str:
