@@ -42,7 +42,17 @@ def compare(
         {name: rows for name, rows in contents(system.lake, topics).items() if name in tables}
         for system in (calm, rough)
     )
-    wrong = differences(expected, found)
+    note(killed, places, expected, differences(expected, found), rough)
+
+
+def note(
+    killed: str,
+    places: str | Sequence[str],
+    expected: dict[str, list[str]],
+    wrong: dict[str, str],
+    rough: System,
+) -> None:
+    """Assert that nothing is wrong, and note what was compared."""
     rows = sum(map(len, expected.values()))
     for place in [places] if isinstance(places, str) else places:
         LINES.append(Line(place, killed, len(expected) - len(wrong), len(expected), rows))

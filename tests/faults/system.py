@@ -33,7 +33,7 @@ flush_pins = {flush_pins}
 maintenance_seconds = {maintenance}
 {stream}
 [spark]
-master = "local[2]"
+master = "local[{cores}]"
 {more}
 """
 
@@ -48,6 +48,7 @@ class System:
     maintenance: float = 3600.0
     stream: str = ""
     more: str = ""
+    cores: int = 1
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -79,6 +80,7 @@ class System:
             maintenance=self.maintenance,
             stream=self.stream,
             more=self.more,
+            cores=self.cores,
         )
         self.config.write_text(text, "utf-8")
 
@@ -131,6 +133,14 @@ class System:
         while not check():
             assert time.monotonic() < deadline, f"no {what}:\n{self.words()}"
             time.sleep(0.1)
+
+    def wait_until_ready(self) -> None:
+        """Of the stream that was started last."""
+
+        def ready() -> bool:
+            return "ready:" in self.words(10**9).rpartition("--- stream")[2]
+
+        self.wait_for("ready stream", ready)
 
     def words(self, characters: int = 3000) -> str:
         """The end of the log."""
@@ -187,6 +197,26 @@ def _covered(lake: Lake) -> list[int]:
         assert name.first == end, f"no segment holds ordinals {end} to {name.first}"
         end = name.end
     return [0, end]
+
+
+def told(lake: Lake, ordinals: bool = True) -> dict[str, list[str]]:
+    """What became of events, whatever offsets and batches they came in.
+
+    Rows of `pins` and of `quarantine`, clusters as sets of pins. Left out are repeats, records with
+    the key "filler" and, without ``ordinals``, all that follows from the order of partitions.
+    """
+    of_the_way = {"topic_id", "partition", "offset", "batch_seq", "event_time", "written_at"}
+    if not ordinals:
+        of_the_way |= {"ordinal", "previous", "exemplar", "links"}
+    facts = {}
+    for name in ("pins", "quarantine"):
+        facts[name] = sorted(
+            _text({key: value for key, value in row.items() if key not in of_the_way})
+            for row in lake.read(name).to_pylist()
+            if row.get("kind") != "repeat" and row.get("key") != b"filler"
+        )
+    facts["clusters"] = sorted(repr(sorted(cluster)) for cluster in partition(lake))
+    return facts
 
 
 def differences(expected: dict[str, list[str]], found: dict[str, list[str]]) -> dict[str, str]:

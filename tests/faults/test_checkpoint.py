@@ -1,6 +1,7 @@
 """Spark's checkpoint lost, damaged, of another time, used twice: the tables are what counts."""
 
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def test_a_checkpoint_that_is_ahead_of_the_tables_leaves_nothing_out(
 @pytest.mark.faults
 def test_two_at_once_are_refused(calm: System, rough: System) -> None:
     first = rough.start("stream")
-    rough.wait_for("ready stream", lambda: "ready:" in rough.words(100_000))
+    rough.wait_until_ready()
     assert rough.drain() == 1
     stopped(TWO, "one checkpoint", rough, "Another process uses the checkpoint")
     elsewhere = {"NEARDUP_STREAM__CHECKPOINT": str(rough.folder / "elsewhere")}
@@ -72,3 +73,21 @@ def test_two_at_once_are_refused(calm: System, rough: System) -> None:
     rough.wait_for("all events", lambda: rough.decided() == calm.decided())
     assert rough.stop(first) == 0, rough.words()
     compare(TWO, "afterwards", calm, rough)
+
+
+@pytest.mark.faults
+def test_a_stream_that_slept_while_another_took_over_writes_no_more(
+    calm: System, rough: System
+) -> None:
+    """Its locks are gone, as if somebody thought it dead and tidied up."""
+    first = rough.start("stream")
+    rough.wait_for("some batches", lambda: rough.decided() > 60)
+    first.send_signal(signal.SIGSTOP)
+    for lock in rough.path.rglob("*.lock"):
+        lock.unlink()
+    elsewhere = {"NEARDUP_STREAM__CHECKPOINT": str(rough.folder / "elsewhere")}
+    assert rough.drain(**elsewhere) == 0, rough.words()
+    first.send_signal(signal.SIGCONT)
+    assert rough.ended(first) == 1, rough.words()
+    stopped(TWO, "one slept, its locks were removed", rough, "took over as the writer")
+    compare(TWO, "the other one", calm, rough)

@@ -1,21 +1,18 @@
 """A compaction killed, run twice, run beside the stream; and a stranger who tidies up meanwhile."""
 
 import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from deltalake import DeltaTable
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from neardup.schemas.tables import TABLES
 from tests.faults.report import compare, stopped
 from tests.faults.system import System, partition
 from tests.faults.test_crash_points import crash
 
-COMPACTION, STRANGER = "compaction", "OPTIMIZE, VACUUM"
+COMPACTION = "compaction"
 
 ALONE = [
     "clusters.before",
@@ -69,7 +66,7 @@ def test_killed_while_the_stream_publishes(
     """The compaction sees that the stream is gone, and publishes what it prepared."""
     rough = calm.copy(tmp_path / "rough")
     stream = rough.start("stream", crash=place)
-    rough.wait_for("ready stream", lambda: "ready:" in rough.words(100_000))
+    rough.wait_until_ready()
     compact(rough)
     assert rough.ended(stream) == -signal.SIGKILL, rough.words()
     compare("stream, publishing", place, compacted, rough)
@@ -115,39 +112,70 @@ def test_beside_the_stream_it_comes_to_the_same(
 
 
 @pytest.mark.faults
+@pytest.mark.parametrize("by", ["delta-rs", "Spark"])
 def test_a_stranger_who_optimizes_and_vacuums_is_harmless(
-    calm: System, compacted: System, rough: System
+    calm: System, compacted: System, rough: System, by: str
 ) -> None:
-    with stranger(rough) as tidied:
-        assert rough.drain() == 0, rough.words()
-        compare(STRANGER, "beside the stream", calm, rough)
-        compact(rough)
-    assert tidied["pins"] > 3 and tidied["clusters"] > 3
-    compare(STRANGER, "beside a compaction", compacted, rough)
+    tidied = rough.folder / "tidied"
+    tidied.touch()
+    program = [sys.executable, "-c", STRANGERS[by]]
+    tidying = subprocess.Popen([*program, rough.path, tidied, *TABLES])
 
+    def rounds() -> int:
+        return len(tidied.read_text("utf-8").splitlines())
 
-@contextmanager
-def stranger(system: System) -> Iterator[dict[str, int]]:
-    """Compacts files, writes checkpoints and removes what is outdated, again and again."""
-    done = threading.Event()
-    tidied = dict.fromkeys(TABLES, 0)
-
-    def tidy() -> None:
-        while not done.wait(0.2):
-            for name in TABLES:
-                try:
-                    table = DeltaTable(str(system.path / name))
-                    table.optimize.compact()
-                    table.create_checkpoint()
-                    table.vacuum(dry_run=False)
-                    tidied[name] += 1
-                except (TableNotFoundError, CommitFailedError):
-                    continue  # not made yet, or another was first: it tries again
-
-    thread = threading.Thread(target=tidy)
-    thread.start()
     try:
-        yield tidied
+        stream = rough.start("stream")
+        rough.wait_for("all events", lambda: rough.decided() == calm.decided())
+        rough.wait_for("a round", lambda: rounds() > 0)
+        assert rough.stop(stream) == 0, rough.words()
+        compare(f"OPTIMIZE, VACUUM by {by}", "beside the stream", calm, rough)
+        before = rounds()
+        compact(rough)
+        rough.wait_for("another round", lambda: rounds() > before)
     finally:
-        done.set()
-        thread.join()
+        tidying.kill()
+        tidying.wait()
+    compare(f"OPTIMIZE, VACUUM by {by}", "beside a compaction", compacted, rough)
+
+
+STRANGERS = {
+    "delta-rs": """\
+import sys, time
+from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+
+lake, tidied, *tables = sys.argv[1:]
+while True:
+    try:
+        for name in tables:
+            table = DeltaTable(f"{lake}/{name}")
+            table.optimize.compact()
+            table.create_checkpoint()
+            table.vacuum(dry_run=False)
+    except (TableNotFoundError, CommitFailedError):
+        time.sleep(0.1)  # not made yet, or another was first: it tries again
+    else:
+        print("a round", file=open(tidied, "a"), flush=True)
+""",
+    "Spark": """\
+import sys, time
+from neardup.infra.spark import spark_session
+from neardup.schemas.settings import SparkSettings
+from pyspark.errors import PySparkException
+
+lake, tidied, *tables = sys.argv[1:]
+spark = spark_session(SparkSettings(master="local[1]"), "stranger", short_jobs=True)
+while True:
+    try:
+        for name in tables:
+            spark.sql(f"OPTIMIZE delta.`{lake}/{name}`").collect()
+            spark.sql(f"VACUUM delta.`{lake}/{name}`").collect()
+    except PySparkException as error:
+        print(str(error).splitlines()[0], file=sys.stderr)
+        time.sleep(0.5)  # not made yet, or another was first: it tries again
+    else:
+        print("a round", file=open(tidied, "a"), flush=True)
+""",
+}
+"""Programs that compact files, write checkpoints and remove what is outdated, again and again."""
