@@ -18,7 +18,7 @@ from neardup.schemas.lake import Lake
 from neardup.schemas.tables import TABLES
 
 FLUSH_PINS = 16
-SECONDS = 240.0
+SECONDS = 600.0
 """More than any run takes, even on a machine with much else to do."""
 
 SETTINGS = """\
