@@ -26,6 +26,7 @@ BENCHMARKS = {
     "classifier": "How good the classifier is beside its floors, and what scoring costs.",
     "clusters": "Components, the k-cut and the fold, beside libraries and the exact optimum.",
     "stream": "How late, how fast and at what price, beside Spark alone.",
+    "faults": "What it costs that any process may be killed at any moment.",
     "views": "Searching for mirrored and turned views of a picture: what it finds and costs.",
 }
 
