@@ -192,9 +192,10 @@ class Consumer:
         self._on_batch(report)
 
     def _end(self, query: StreamingQuery) -> None:
-        # Stopping a query in the middle of a batch overflows the JVM's stack: wait for its end.
+        self._stop.set()  # whatever batch is asked for from now on refuses
         with self._writer.between_batches:
-            query.stop()
+            pass  # stopping a query in the middle of a batch overflows the JVM's stack
+        query.stop()
         failure = self._failure or query.exception()
         if failure is None or isinstance(failure, NotNow):
             return
