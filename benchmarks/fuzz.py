@@ -102,7 +102,7 @@ class Fuzzer:
         if draw < 0.02:
             return _event(key, image=_base64(self._random.choice(_pictures())))
         if draw < 0.1:
-            return _event(key, image_uri=self._random.choice(["file:///etc/passwd", "http://x/"]))
+            return _event(key, image_uri=self._random.choice(_URIS))
         embedding = {"model": "mobilenet_v1", "dtype": "float32"}
         data = _base64(self._random.choice(_vectors()))
         return _event(key, width=7, source="s", embedding={**embedding, "data": data})
@@ -128,6 +128,8 @@ class Fuzzer:
                 changed[at : at + length] = self._random.randbytes(length)
         return bytes(changed)
 
+
+_URIS = ("file:///etc/passwd", "http://x/", "http://[]/", "http://[::1/", "file:///%00", "a\0b", "")
 
 _MAKERS: tuple[Callable[[Fuzzer, str], bytes | None], ...] = (
     Fuzzer._noise, Fuzzer._json, Fuzzer._embedding, Fuzzer._picture, Fuzzer._valid, Fuzzer._delete,
@@ -200,19 +202,20 @@ def rows(quick: bool, seed: int) -> list[Figure]:
     """The fuzz figure: events tried, none lost, no process ended by one."""
     chunks = (EVENTS // 50 if quick else EVENTS) // CHUNK
     found: Counter[str] = Counter()
-    crashes = []
+    crashes: list[str] = []
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         results = [(i, pool.submit(tried, seed * EVENTS + i)) for i in range(chunks)]
         for i, result in tqdm(results, desc="fuzz", unit=f" x {CHUNK:,} events"):
             try:
                 found += result.result()
-            except BrokenProcessPool:
-                crashes.append(seed * EVENTS + i)
-                break  # the pool is gone; the seed says where to look
+            except Exception as error:
+                crashes.append(f"{seed * EVENTS + i}: {error}")
+                if isinstance(error, BrokenProcessPool):
+                    break  # the pool is gone; the seed says where to look
     events, lost = sum(found.values()), found.pop("lost", 0)
     taken = found.pop("add", 0) + found.pop("delete", 0)
     quality = (
-        f"{lost} lost, {len(crashes)} processes ended {crashes or ''}; {taken:,} taken, "
+        f"{lost} lost, {len(crashes)} chunks failed {crashes[:3] or ''}; {taken:,} taken, "
         f"{sum(found.values()):,} rejected for {len(found)} reasons"
     )
     met = not lost and not crashes and events >= EVENTS

@@ -146,7 +146,10 @@ def read_uri(uri: str, roots: tuple[Path, ...], max_bytes: int) -> bytes:
     Only ``file:`` URIs and absolute paths are read; the path is resolved (``..``, links) before
     it is compared with the roots, so neither leads out of them.
     """
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:  # such as a host in brackets that is no address
+        raise BadEvent("uri_not_allowed", f"{uri!r}: {error}") from None
     if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
         raise BadEvent("uri_not_allowed", f"{uri!r}: only files below an allowed root are read")
     try:

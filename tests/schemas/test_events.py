@@ -137,6 +137,7 @@ def test_uris_stay_below_the_roots(tmp_path: Path) -> None:
         (root / "link.jpg").as_uri(): "uri_not_allowed",
         outside.as_uri(): "uri_not_allowed",
         "http://127.0.0.1/a.jpg": "uri_not_allowed",
+        "http://[]/a.jpg": "uri_not_allowed",
         "file://elsewhere/a.jpg": "uri_not_allowed",
         "s3://bucket/a.jpg": "uri_not_allowed",
         "relative.jpg": "uri_not_allowed",
