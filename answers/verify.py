@@ -19,6 +19,7 @@ import pyarrow as pa
 from neardup.answers.checks import clusters, log, segments
 from neardup.answers.checks.files import files
 from neardup.answers.checks.snapshot import READ_ORDER, Snapshot, Violations
+from neardup.schemas.damage import Damage, damage
 from neardup.schemas.lake import Lake
 
 MEMORY = "1GB"
@@ -69,14 +70,9 @@ _BACKUP = (
     "lake, and restore `{}` from a backup; everything else can be made again from it."
 )
 _LOG = _BACKUP.format("pins")
-_FOLD = (
-    "`neardup compact` writes the clusters anew from the log, as another generation; keep a copy "
-    "of the lake to find out how it came to this."
-)
-_INDEX = (
-    "Nothing is lost: stop the stream, delete the rows of that segment from `segments`, and start "
-    "it: what no segment holds is searched in memory and flushed again."
-)
+_REPAIR = "Stop the stream and run `neardup repair`: {}."
+_FOLD = _REPAIR.format("it folds the log again; `neardup compact` does so with a stream running")
+_INDEX = _REPAIR.format("it builds segments again from the log")
 
 CHECKS = (
     Check(
@@ -132,7 +128,7 @@ CHECKS = (
     Check(
         "generations",
         "generations are prepared one after the other and published after that",
-        "Remove the rows that cannot be, or restore `generations` from a backup.",
+        _REPAIR.format("it puts the rows of `generations` in order"),
         clusters.generations,
         ("pins", "generations"),
     ),
@@ -193,9 +189,9 @@ CHECKS = (
     ),
 )
 
-_FILES_MEND = (
-    "Restore the file from a backup. `pins`, `quarantine` and `overrides` are facts and cannot be "
-    "made again; if a file of another table is lost, the others are whole and so is the log."
+_FILES_MEND = _REPAIR.format(
+    "it names the files, and makes again what is made from `pins`; `pins` and `overrides` "
+    "themselves come back from a backup"
 )
 
 
@@ -204,6 +200,9 @@ def verify(path: Path, memory: str = MEMORY) -> Report:
 
     Raises LakeError if there is no lake, or one of another format version.
     """
+    unreadable = [_unreadable(one) for one in damage(path) if one.log]
+    if unreadable:
+        return Report(unreadable, ["The rest was not checked: tables must be readable for that."])
     lake = Lake(path)
     with tempfile.TemporaryDirectory(prefix="neardup-verify-") as directory:
         snapshot = Snapshot(lake, Path(directory), memory)
@@ -216,6 +215,12 @@ def verify(path: Path, memory: str = MEMORY) -> Report:
         finally:
             snapshot.close()
     return Report(outcomes, notes)
+
+
+def _unreadable(found: Damage) -> Outcome:
+    name = f"files of {found.table}"
+    example = {"said": str(found.log)}
+    return Outcome(name, f"the log of `{found.table}` can be read", 1, [example], _FILES_MEND)
 
 
 def _outcomes(snapshot: Snapshot) -> Iterator[Outcome]:

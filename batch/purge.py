@@ -17,12 +17,10 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from neardup.clusters.ledger import LOG_ORDER
-from neardup.index.exemplars import Exemplars, logged
-from neardup.index.ids import id_hashes
+from neardup.index.from_log import EXEMPLAR_COLUMNS, exemplars_of, segment_of
 from neardup.index.lake_segments import searched_segments, stored_segments, write_segment
 from neardup.index.plans import current_plan
-from neardup.index.segment import SegmentName, build_segment
-from neardup.index.store import stacked
+from neardup.index.segment import SegmentName
 from neardup.schemas.errors import LakeError
 from neardup.schemas.lake import Lake
 
@@ -164,21 +162,11 @@ def _build_again(lake: Lake, versions: Int64) -> int:
         return 0
     plan = current_plan(lake)
     live = [name for name in searched_segments(lake) if name in holding]
-    exemplars = _exemplars(lake)
+    columns = [*EXEMPLAR_COLUMNS, *(name for name, _ in LOG_ORDER)]
+    exemplars = exemplars_of(lake.read("pins", columns).sort_by(LOG_ORDER))
     for segment_id in live:
         name = SegmentName.of(segment_id)
-        known, indexed = exemplars.live(*name.span), exemplars.indexed(*name.span)
-        rows = lake.read(
-            "pins",
-            ["ordinal", "pin_id", "signature"],
-            (ds.field("ordinal") >= name.first) & (ds.field("ordinal") < name.end),
-        ).sort_by("ordinal")
-        hashes = id_hashes(rows["pin_id"].take(known - name.first).to_pylist())
-        signatures = stacked(rows["signature"].take(indexed - name.first).to_pylist())
-        built = build_segment(
-            name.span, indexed, signatures, hashes, known, plan, name.revision + 1
-        )
-        write_segment(lake, built)
+        write_segment(lake, segment_of(lake, exemplars, name.span, plan, name.revision + 1))
     lake.remove_segments(holding)
     for segment_id in holding:
         shutil.rmtree(lake.cache_directory() / segment_id, ignore_errors=True)
@@ -187,11 +175,3 @@ def _build_again(lake: Lake, versions: Int64) -> int:
 
 def _holds(name: SegmentName, ordinals: Int64) -> bool:
     return bool(((ordinals >= name.first) & (ordinals < name.end)).any())
-
-
-def _exemplars(lake: Lake) -> Exemplars:
-    """Who is indexed and who is live, after the last batch of the log."""
-    columns = ["kind", "ordinal", "exemplar", "previous", *(name for name, _ in LOG_ORDER)]
-    exemplars = Exemplars()
-    exemplars.replay(*logged(lake.read("pins", columns).sort_by(LOG_ORDER)))
-    return exemplars

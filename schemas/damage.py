@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ def table_damage(lake: Path, name: str, deep: bool = False) -> Damage | None:
     folder = lake / name
     said = log_damage(folder)
     if said:
-        files = [_lost(file, deep) for file in sorted(folder.rglob("*.parquet")) if _is_data(file)]
+        files = [_lost(file, deep) for file in sorted(folder.rglob("*.parquet")) if is_data(file)]
         return Damage(name, said, tuple(file for file in files if file))
     table = DeltaTable(str(folder))
     lost = tuple(lost_files(table, deep))
@@ -120,7 +120,7 @@ def lost_files(table: DeltaTable, deep: bool = False) -> Iterator[LostFile]:
         path, size = Path(uri), action["size_bytes"]
         found = _lost(path, deep)
         if found is None and path.stat().st_size != size:
-            found = LostFile(path, f"it has {path.stat().st_size} bytes, not {size}")
+            found = _lost_file(path, f"it has {path.stat().st_size} bytes, not {size}")
         if found is None:
             continue
         bounds = {
@@ -128,28 +128,29 @@ def lost_files(table: DeltaTable, deep: bool = False) -> Iterator[LostFile]:
             for name, least in action.items()
             if name.startswith("min.") and isinstance(least, int)
         }
-        partition = {
-            name.removeprefix("partition."): str(value)
-            for name, value in action.items()
-            if name.startswith("partition.")
-        }
-        yield LostFile(path, found.said, action["num_records"], bounds, partition)
+        yield replace(found, rows=action["num_records"], bounds=bounds)
 
 
 def _lost(path: Path, deep: bool) -> LostFile | None:
     """Whether a Parquet file cannot be read."""
     if not path.is_file():
-        return LostFile(path, "it is missing")
+        return _lost_file(path, "it is missing")
     try:
         with pq.ParquetFile(path) as file:
             for _ in file.iter_batches() if deep else ():
                 pass
     except (pa.ArrowException, OSError) as error:
-        return LostFile(path, f"it cannot be read: {first_line(error)}")
+        return _lost_file(path, f"it cannot be read: {first_line(error)}")
     return None
 
 
-def _is_data(file: Path) -> bool:
+def _lost_file(path: Path, said: str) -> LostFile:
+    partition = dict(part.split("=", 1) for part in path.parent.parts if "=" in part)
+    return LostFile(path, said, partition=partition)
+
+
+def is_data(file: Path) -> bool:
+    """Whether a Parquet file holds rows, not a checkpoint of the log."""
     return "_delta_log" not in file.parts and not file.name.startswith((".", "_"))
 
 

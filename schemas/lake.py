@@ -6,7 +6,7 @@ Spark's Delta writer takes 200, a generation of a million pins .4 s. Spark reads
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -36,7 +36,7 @@ _PROPERTIES = {
     "delta.logRetentionDuration": "interval 2 hours",
     "delta.deletedFileRetentionDuration": "interval 2 hours",
 }
-_FROM_THE_START = set(TABLES) - {"losses"}
+FROM_THE_START = set(TABLES) - {"losses"}
 """Tables that every lake of this format had when it was made; later ones come with their first
 use."""
 FENCED = tuple(name for name in TABLES if name != "overrides")
@@ -69,23 +69,13 @@ class Lake:
         for spec in TABLES.values():
             folder = path / spec.name
             if not DeltaTable.is_deltatable(str(folder)):
-                if any(folder.rglob("*.parquet")) or (begun and spec.name in _FROM_THE_START):
+                if any(folder.rglob("*.parquet")) or (begun and spec.name in FROM_THE_START):
                     raise LakeError(
                         f"The table {spec.name} in {path} has lost its log, {folder}/_delta_log, "
                         f"or is gone, and {(*begun, spec.name)[0]} has rows. Put it back from a "
                         "backup, or run `neardup repair --dry-run`: it says what can be made again."
                     )
-                folder.mkdir(parents=True, exist_ok=True)
-                DeltaTable.create(
-                    str(folder),
-                    schema=spec.schema,
-                    mode="ignore",
-                    name=spec.name,
-                    description=spec.row,
-                    partition_by=list(spec.partition_by),
-                    configuration=_PROPERTIES,
-                    raise_if_key_not_exists=False,
-                )
+                _create_table(folder, spec)
 
     def _open(self, spec: TableSpec) -> DeltaTable:
         folder = self.path / spec.name
@@ -257,6 +247,40 @@ class Lake:
     def lease(self, name: str) -> AbstractContextManager[None]:
         """As ``lease`` of this lake's path."""
         return lease(self.path, name)
+
+
+def write_table(
+    folder: Path, spec: TableSpec, parts: Iterable[pa.RecordBatchReader | pa.Table]
+) -> None:
+    """A new table with these rows, one commit a part."""
+    table = _create_table(folder, spec)
+    for part in parts:
+        batches = part.to_batches() if isinstance(part, pa.Table) else part
+        cast = (
+            piece
+            for batch in batches
+            for piece in pa.Table.from_batches([batch]).cast(spec.schema).to_batches()
+        )
+        write_deltalake(
+            table,
+            pa.RecordBatchReader.from_batches(spec.schema, cast),
+            mode="append",
+            post_commithook_properties=_NO_HOOKS,
+        )
+
+
+def _create_table(folder: Path, spec: TableSpec) -> DeltaTable:
+    folder.mkdir(parents=True, exist_ok=True)
+    return DeltaTable.create(
+        str(folder),
+        schema=spec.schema,
+        mode="ignore",
+        name=spec.name,
+        description=spec.row,
+        partition_by=list(spec.partition_by),
+        configuration=_PROPERTIES,
+        raise_if_key_not_exists=False,
+    )
 
 
 @contextmanager

@@ -110,7 +110,7 @@ def generations(snapshot: Snapshot) -> Violations:
         ORDER BY sequence, generation"""
     )
     for number, row in enumerate(rows):
-        said = _unlikely(row, number, known, last)
+        said = unlikely(row, number, known, last)
         known.add(row["generation"])
         if said:
             wrong.append({**row, "wrong": said})
@@ -119,7 +119,7 @@ def generations(snapshot: Snapshot) -> Violations:
     return Violations(len(wrong), wrong[:EXAMPLES]) if wrong else NONE
 
 
-def _unlikely(row: dict[str, int | str], number: int, known: set[int], last: int) -> str | None:
+def unlikely(row: dict[str, int | str], number: int, known: set[int], last: int) -> str | None:
     """What cannot be about a row of `generations`, the ``number``-th; None if all is well."""
     generation, through = int(row["generation"]), int(row["through_batch_seq"])
     if row["sequence"] != number:
