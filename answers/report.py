@@ -8,13 +8,14 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from neardup.answers.show import members
+from neardup.models.classifier import Classifier
 from neardup.schemas.events import REASONS
 from neardup.schemas.lake import Lake
 
 MAX_MEMBERS = 24
 
 
-def write_report(lake: Lake, path: Path, clusters: int = 100) -> None:
+def write_report(lake: Lake, classifier: Classifier, path: Path, clusters: int = 100) -> None:
     """Write the page for the ``clusters`` biggest clusters to ``path``."""
     environment = Environment(
         loader=PackageLoader("neardup.answers"), autoescape=True, undefined=StrictUndefined
@@ -23,7 +24,7 @@ def write_report(lake: Lake, path: Path, clusters: int = 100) -> None:
         at=datetime.now(UTC),
         totals=_totals(lake),
         sizes=_sizes(lake),
-        clusters=_clusters(lake, clusters),
+        clusters=_clusters(lake, classifier, clusters),
         quarantine=_quarantine(lake),
         reasons=REASONS,
         max_members=MAX_MEMBERS,
@@ -50,14 +51,14 @@ def _sizes(lake: Lake) -> list[dict[str, Any]]:
     )
 
 
-def _clusters(lake: Lake, limit: int) -> list[dict[str, Any]]:
+def _clusters(lake: Lake, classifier: Classifier, limit: int) -> list[dict[str, Any]]:
     biggest = lake.rows(
         """SELECT cluster_id, head, pins FROM cluster_sizes WHERE pins > 1
         ORDER BY pins DESC, cluster_id LIMIT $limit""",
         {"limit": limit},
     )
     for cluster in biggest:
-        cluster["members"] = members(lake, cluster["cluster_id"], MAX_MEMBERS)
+        cluster["members"] = members(lake, classifier, cluster["cluster_id"], MAX_MEMBERS)
         for member in cluster["members"]:
             picture = member["thumbnail"]
             member["src"] = (

@@ -29,6 +29,7 @@ from neardup.benchmarks.watch import Watcher
 from neardup.clusters.quality import agreement
 from neardup.infra.kafka import Broker
 from neardup.infra.topics import create_topic
+from neardup.models.classifier import Classifier
 from neardup.models.edits import edit
 from neardup.models.embed import open_embedder
 from neardup.models.images import decode
@@ -102,7 +103,7 @@ def run_demo(plan: DemoPlan) -> dict[str, Any]:
             print("compacting: the k-cut over all of it, published by the running stream")
             neardup("compact", "--config", str(config), log=run / "compact.log")
     lake = Lake(run / "lake")
-    write_report(lake, plan.out / "report.html")
+    write_report(lake, Classifier.load(), plan.out / "report.html")
     summary = {
         **watched,
         **count(lake, [event.pin_id for event in events]),

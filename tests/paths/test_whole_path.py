@@ -17,6 +17,7 @@ from neardup.batch.compact import compact
 from neardup.infra.kafka import Broker
 from neardup.infra.spark import spark_session
 from neardup.infra.topics import create_topic, delete_topic
+from neardup.models.classifier import Classifier
 from neardup.models.embed import open_embedder
 from neardup.schemas.errors import StreamError
 from neardup.schemas.lake import Lake
@@ -198,13 +199,13 @@ def test_answers(whole: tuple[System, dict[str, str]]) -> None:
     assert all(truth[m.pin_id] == name for m in matches if m.duplicate)
     cluster = cluster_of(system.lake, f"{name}/original")
     assert cluster == cluster_of(system.lake, str(cluster))
-    shown = members(system.lake, cluster, 100)
+    shown = members(system.lake, Classifier.load(), cluster, 100)
     assert {pin["pin_id"] for pin in shown} == {
         p for p, c in system.clusters().items() if c == cluster
     }
     assert sum(pin["is_head"] for pin in shown) == 1
     page = system.folder / "report.html"
-    write_report(system.lake, page)
+    write_report(system.lake, Classifier.load(), page)
     text = page.read_text("utf-8")
     assert f"cluster {cluster}" in text and "data:image/jpeg;base64," in text
     assert "<code>too_many_pixels</code>" in text and "http://" not in text.replace(

@@ -19,8 +19,11 @@ from neardup.cli.common import config_option
 def command(config: Path | None, out: Path, clusters: int) -> None:
     """Write one self-contained HTML page: clusters as rows of thumbnails, sizes, quarantine."""
     from neardup.answers.report import write_report
+    from neardup.models.registry import classifier_of
     from neardup.schemas.lake import Lake
     from neardup.schemas.settings import load_settings
 
-    write_report(Lake(load_settings(config).lake.path), out, clusters)
+    settings = load_settings(config)
+    lake = Lake(settings.lake.path)
+    write_report(lake, classifier_of(lake, settings), out, clusters)
     click.echo(f"wrote {out}")
