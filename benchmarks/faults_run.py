@@ -152,5 +152,5 @@ def same_events(calm: Lake, rough: Lake) -> str:
         )
         for lake in (calm, rough)
     )
-    alike = np.mean(founders["founder"].to_numpy() == others["founder"].to_numpy())
-    return f"{rows:,} events each once and alike, {alike:.2%} of the pins in the same cluster"
+    alike = np.sum(founders["founder"].to_numpy() == others["founder"].to_numpy())
+    return f"{rows:,} events each once; {alike:,} of {len(founders):,} pins in the same cluster"
