@@ -1,7 +1,7 @@
 """`neardup bench clusters`: components, the k-cut and the fold, beside libraries and the optimum.
 
-Arrays only: no Spark, no lake, but for the compaction, whose times are the clock's. Other times are
-the processor's (of this thread) unless they say else.
+No Spark, unless a row says so; a lake for the compaction, whose times are the clock's, and for the
+stream against a batch run. Other times are the processor's (of this thread) unless they say else.
 """
 
 import numpy as np
@@ -9,7 +9,13 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from neardup.benchmarks import clusters_chain, clusters_compact, clusters_cut, clusters_fold
+from neardup.benchmarks import (
+    clusters_chain,
+    clusters_compact,
+    clusters_cut,
+    clusters_fold,
+    clusters_stream,
+)
 from neardup.benchmarks.figures import Figure, compared
 from neardup.benchmarks.index_peers import alternate
 from neardup.clusters.components import components
@@ -21,6 +27,7 @@ def run(quick: bool, seed: int) -> list[Figure]:
     """The figures; ``quick`` takes a tenth of the pins and fewer repeats."""
     return [
         *component_rows(quick, seed),
+        *clusters_stream.rows(quick, seed),
         *clusters_cut.rows(quick, seed),
         *clusters_chain.rows(quick, seed),
         *clusters_fold.rows(quick, seed),

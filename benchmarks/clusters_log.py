@@ -1,0 +1,125 @@
+"""Pictures in some order through everything but Spark and Kafka: their log, and a lake's life.
+
+Candidates and exemplars are found as a stream finds them (``streaming.resolve``), and scored by the
+classifier. What is found does not depend on flushes, so nothing is flushed.
+"""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from neardup.clusters.compaction import prepare
+from neardup.clusters.generations import generation_row, prepared_generation, publish_alone
+from neardup.clusters.ledger import FOLDED, Ledger, commit, fold_rows, restore
+from neardup.clusters.recompute import Recipe
+from neardup.clusters.work import Here
+from neardup.index.exemplars import NOBODY, Exemplars
+from neardup.index.search import Candidates
+from neardup.index.store import PinStore, stacked
+from neardup.index.terms import TermPlan
+from neardup.schemas.lake import Lake
+from neardup.schemas.tables import PINS
+from neardup.streaming.candidates import Ended, Memtable
+from neardup.streaming.decide import Decided
+from neardup.streaming.nearest import Rule
+from neardup.streaming.resolve import Scored, Settled, rehearse, settle
+from neardup.streaming.views import query_rows
+
+Int64 = npt.NDArray[np.int64]
+Signatures = npt.NDArray[np.uint8]
+
+PER_BATCH = 1_000
+
+
+class Life:
+    """A lake and the stream's fold of it, as a stream without Spark leaves them."""
+
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
+        folder.mkdir()
+        self._recipe = recipe
+        self._lake = Lake.create(folder / "lake")
+        generation_row(self._lake, 0, "published", through_batch_seq=-1)
+        self._ledger = Ledger.empty(recipe.evidence, PinStore(folder))
+
+    def live(self, log: list[pa.Table], nights: Collection[int] = ()) -> None:
+        """Fold the batches; before those of ``nights`` the clusters are compacted."""
+        for number, pins in enumerate(log):
+            if number in nights:
+                self.compact()
+            self._lake.append("pins", pins)
+            signatures = stacked(pins["signature"].to_pylist())
+            self._ledger.store.extend(pins["pin_id"].to_pylist(), signatures)
+            commit(self._lake, fold_rows(self._ledger, pins.select(FOLDED)))
+
+    def compact(self) -> None:
+        """As the night does it; the fold goes on from what was published."""
+        lake, evidence = self._lake, self._recipe.evidence
+        outcome, prepared = prepare(lake, self._recipe, Here(lake)), prepared_generation(lake)
+        assert outcome is not None and prepared is not None
+        publish_alone(lake, prepared, evidence, outcome.history)
+        self._ledger = restore(lake, lake.current_generation(), evidence, self._ledger.store)
+
+    def clusters(self) -> Int64:
+        """By ordinal the cluster that readers see, int64 [n]."""
+        rows = self._lake.sql("SELECT cluster_id FROM clusters_current ORDER BY ordinal")
+        found: Int64 = rows["cluster_id"].to_numpy()
+        return found
+
+
+def logged(recipe: Recipe, signatures: Signatures) -> Iterator[pa.Table]:
+    """The log of pins with these signatures, rows of ``pins`` batch by batch."""
+    rule = Rule(TermPlan(), recipe.radius, recipe.max_links)
+    rehearse(rule)
+    exemplars = Exemplars()
+    for seq, begin in enumerate(range(0, len(signatures), PER_BATCH)):
+        queries = signatures[begin : begin + PER_BATCH]
+        settled = found(recipe, rule, exemplars, signatures, queries)
+        for i, exemplar in enumerate(settled.exemplars.tolist()):
+            exemplars.add(begin + i, exemplar)
+        yield batch_of(queries, settled, begin, seq)
+
+
+def found(
+    recipe: Recipe, rule: Rule, exemplars: Exemplars, signatures: Signatures, queries: Signatures
+) -> Settled:
+    """Links and exemplars of a batch, beside the pins before it, all in the memtable."""
+    nobody = np.empty(0, np.int64)
+    ended = Ended(nobody, nobody, nobody.astype(np.int32))
+    decided = Decided([], [], queries, query_rows(queries, [None] * len(queries)), ended)
+    indexed = exemplars.indexed(0, len(exemplars))
+
+    def job(pairs: Candidates, _: bool) -> Scored:
+        scores = recipe.score(queries[pairs.query], signatures[pairs.ordinal])
+        return Scored(pairs, scores, scores >= recipe.threshold)
+
+    memtable = Memtable(indexed, signatures[indexed])
+    return settle(decided, memtable, exemplars, lambda pin: signatures[pin : pin + 1], rule, job)
+
+
+def batch_of(queries: Signatures, settled: Settled, begin: int, seq: int) -> pa.Table:
+    """Rows of ``pins`` in which each query is a new pin, named by its ordinal."""
+    n = len(queries)
+    ordinals = np.arange(begin, begin + n)
+    query, ordinal, overlap, hamming = settled.links.candidates
+    offsets = np.searchsorted(query, np.arange(n + 1)).astype(np.int32)
+    link = PINS.schema.field("links").type.value_type
+    parts = [pa.array(part) for part in (ordinal, overlap, hamming, settled.links.score)]
+    links = pa.StructArray.from_arrays(parts, fields=list(link))
+    known = {
+        "pin_id": ordinals.astype(str),
+        "kind": ["add"] * n,
+        "ordinal": ordinals,
+        "signature": [row.tobytes() for row in queries],
+        "links": pa.ListArray.from_arrays(pa.array(offsets), links),
+        "exemplar": pa.array(settled.exemplars, mask=settled.exemplars == NOBODY),
+        "batch_seq": np.full(n, seq),
+        "topic_id": ["pictures"] * n,
+        "partition": np.zeros(n, np.int32),
+        "offset": ordinals,
+        "event_time": pa.array(ordinals, pa.timestamp("us", "UTC")),
+    }
+    columns = {name: known.get(name, pa.nulls(n)) for name in PINS.schema.names}
+    return pa.table(columns).cast(PINS.schema)
