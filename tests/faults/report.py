@@ -64,11 +64,10 @@ def compare(
     calm: System,
     rough: System,
     tables: Collection[str] = TABLES,
-    topics: bool = True,
 ) -> None:
     """Assert that all tables are equal after these faults, and note it for the table at the end."""
     expected, found = (
-        {name: rows for name, rows in contents(system.lake, topics).items() if name in tables}
+        {name: rows for name, rows in contents(system.lake).items() if name in tables}
         for system in (calm, rough)
     )
     note(killed, places, expected, differences(expected, found), rough)

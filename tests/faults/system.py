@@ -154,14 +154,13 @@ class System:
         return sum(lake.dataset(name).count_rows() for name in ("pins", "quarantine"))
 
 
-def contents(lake: Lake, topics: bool = True) -> dict[str, list[str]]:
+def contents(lake: Lake) -> dict[str, list[str]]:
     """What two runs over the same events must have in common, table by table, each row sorted.
 
-    All columns of all rows but these: ``written_at``, a time; ``topic_id`` with ``topics`` False,
-    for runs over two topics with the same events; rows of ``cluster_history``, which counts as a
-    set; merged segments, whose content depends on when the merge began (flushed ones are compared
-    byte by byte, and that live ones cover the log without a gap). Batch numbers are compared too:
-    Spark cuts the same backlog into the same batches wherever it begins again between two of them.
+    All columns of all rows but these: ``written_at``, a time; rows of ``cluster_history``, which
+    counts as a set; merged segments, whose content depends on when the merge began (flushed ones
+    are compared byte by byte, and that live ones cover the log without a gap). Batch numbers are
+    compared too: Spark cuts the same backlog into the same batches wherever it begins again.
     """
     tables = {}
     for name in TABLES:
@@ -170,8 +169,6 @@ def contents(lake: Lake, topics: bool = True) -> dict[str, list[str]]:
             rows = [row for row in rows if _is_flushed(row["segment_id"])]
         for row in rows:
             row.pop("written_at", None)
-            if not topics:
-                row.pop("topic_id", None)
         counted = set if name == "cluster_history" else list
         tables[name] = sorted(counted(map(_text, rows)))
     tables["segments"].append(f"live segments cover {_covered(lake)}")
