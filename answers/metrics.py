@@ -32,6 +32,9 @@ class Report(Protocol):
     links: int
     seconds: dict[str, float]
 
+    @property
+    def cache(self) -> Mapping[str, int]: ...
+
 
 class Sources(Protocol):
     """Where figures come from. What raises is left out: LakeError without a lake,
@@ -75,6 +78,12 @@ class StreamMetrics(Collector):
         self._added = counter("added_pins", "New pin versions since the start.")
         self._pairs = counter("scored_pairs", "Pairs scored since the start.")
         self._links = counter("links", "Links found since the start.")
+        self._cache = Counter(
+            "neardup_segment_cache",
+            "Decoded segments asked for, by what came of it; and evictions.",
+            ["result"],
+            registry=registry,
+        )
         self._stages = Histogram(
             "neardup_stage_seconds",
             "Seconds of a batch, by stage.",
@@ -102,6 +111,8 @@ class StreamMetrics(Collector):
         self._links.inc(report.links)
         if report.added:
             self._candidates.observe(report.candidates / report.added)
+        for result, times in report.cache.items():
+            self._cache.labels(result).inc(times)
         for stage, seconds in report.seconds.items():
             self._stages.labels(stage).observe(seconds)
         seconds = sum(report.seconds.values())
@@ -178,8 +189,6 @@ def _lake(figures: Figures) -> Iterator[Metric]:
         yield _gauge("generation", "The generation that readers see.", figures.generation)
         age = max(0.0, time.time() - figures.published_at.timestamp())
         yield _gauge("generation_age_seconds", "Since it was published.", age)
-    said = "Segments decoded on this host: what its cache missed."
-    yield _counter("decoded_segments", said, figures.decoded)
     yield _counter("merged_clusters", "Clusters that went into another one.", figures.merged)
     said = "Rows of quarantine."
     yield _by(GaugeMetricFamily, "quarantined_events", said, "reason", figures.quarantine)

@@ -40,8 +40,7 @@ class Figures:
     """A lake at a moment. ``positions``: the last decided offset of each (topic id, partition).
 
     ``memtable``: pins after the last segment. ``merged``: clusters that went into another one.
-    ``cached``: live segments that this host has decoded; ``decoded``: how often it was seen to have
-    decoded one, which is what its cache missed; ``cache_bytes``: of all that it has.
+    ``cached``: live segments that this host has decoded; ``cache_bytes``: of all that it has.
     """
 
     events: int
@@ -57,7 +56,6 @@ class Figures:
     memtable: int
     merged: int
     cached: int
-    decoded: int
     cache_bytes: int
 
     def decided(self, topic_id: str) -> dict[int, int]:
@@ -82,7 +80,6 @@ class Overview:
         self._events = 0
         self._ordinals = 0
         self._positions: Counter[tuple[str, int]] = Counter()
-        self._decoded: set[tuple[str, int]] = set()
         self._sizes = Sizes()
         self._sizes_due = 0.0
 
@@ -104,7 +101,6 @@ class Overview:
             memtable=self._ordinals - end,
             merged=self._merged(),
             cached=len(cached.intersection(segment_ids)),
-            decoded=len(self._decoded),
             cache_bytes=cache_bytes,
             **self._generations(),
         )
@@ -180,9 +176,8 @@ class Overview:
             with suppress(FileNotFoundError):  # evicted just now
                 facts = path.stat()
                 size += facts.st_size
-                if path.suffix == ".json":  # written last, once for each decoding
+                if path.suffix == ".json":  # written last
                     cached.add(path.parent.name)
-                    self._decoded.add((path.parent.name, facts.st_mtime_ns))
         return cached, size
 
 

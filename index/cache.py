@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup.index.segment import Segment, decode_segment
+from neardup.index.store import reserve
 from neardup.index.terms import TermPlan
 from neardup.schemas.crash import crash_point
 from neardup.schemas.errors import EnvironmentProblem
@@ -39,6 +41,7 @@ class SegmentCache:
     def __init__(self, directory: Path, max_bytes: int) -> None:
         self._directory = directory
         self._max_bytes = max_bytes
+        self._counts: Counter[str] = Counter()
         self._held: dict[str, Segment] = {}
         self._alive: WeakValueDictionary[str, Segment] = WeakValueDictionary()
 
@@ -46,12 +49,19 @@ class SegmentCache:
         """A cache over the same files."""
         return SegmentCache(self._directory, self._max_bytes)
 
+    def taken_counts(self) -> Counter[str]:
+        """Since it was asked last: segments that were here ("hit"), that had to be decoded
+        ("miss"), and that were removed for want of space ("eviction")."""
+        counts, self._counts = self._counts, Counter()
+        return counts
+
     def open(self, segment_id: str, load: Callable[[], Mapping[str, bytes]]) -> Segment:
         """The segment, memory-mapped; ``load`` gives its blocks if the host has not decoded it.
 
         Raises SegmentError if the blocks are damaged. Damaged files of the cache are made again.
         """
         segment = self._alive.get(segment_id) or self._map(self._directory / segment_id)
+        self._counts["miss" if segment is None else "hit"] += 1
         if segment is None:
             segment = self._create(segment_id, load())
             self._keep(segment)
@@ -130,6 +140,7 @@ class SegmentCache:
                 break
             if not self._is_open(segment_id):
                 self._remove(self._directory / segment_id)
+                self._counts["eviction"] += 1
                 total -= used[segment_id][1]
 
     def _is_open(self, segment_id: str) -> bool:
@@ -163,7 +174,10 @@ def _write(segment_id: str, blocks: Mapping[str, bytes], directory: Path) -> Non
             np.save(directory / f"{name}.npy", np.empty(shape, dtype), allow_pickle=False)
             return np.empty(shape, dtype)
         path = directory / f"{name}.npy"
-        return np.lib.format.open_memmap(path, "w+", dtype=dtype, shape=shape)
+        mapped = np.lib.format.open_memmap(path, "w+", dtype=dtype, shape=shape)
+        with path.open("rb+") as file:
+            reserve(file, path.stat().st_size)
+        return mapped
 
     segment = decode_segment(segment_id, blocks, allocate)
     sizes = {}

@@ -172,11 +172,13 @@ class SearchPlan:
 class Broadcast(NamedTuple):
     """The two broadcast values: the plan of this batch, and a tuple of the arrays of classifiers.
 
-    The first one decides. A second one is its shadow: it scores the same pairs.
+    The first one decides. A second one is its shadow: it scores the same pairs. ``cache``: Spark's
+    accumulator of what this host's cache of segments was asked for.
     """
 
     plan: Any
     classifiers: Any
+    cache: Any
 
 
 def search_tasks(shared: Broadcast, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -187,6 +189,7 @@ def search_tasks(shared: Broadcast, batches: Iterator[pa.RecordBatch]) -> Iterat
         for task in batch.column("id").to_pylist():
             radius = models[0].classifier.radius
             yield score_candidates(models, plan.queries, *_find(plan, radius, task))
+            shared.cache.add(_segment_cache(plan.cache_dir, plan.cache_bytes).taken_counts())
 
 
 def _find(plan: SearchPlan, radius: int, task: int) -> tuple[Candidates, Signatures]:

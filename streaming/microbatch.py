@@ -6,6 +6,7 @@ function of `pins`, finished at the next start if it is missing).
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ from neardup.schemas.errors import SegmentError
 from neardup.schemas.settings import Settings
 from neardup.schemas.tables import PINS
 from neardup.streaming.candidates import LINKS, Broadcast, SearchPlan, search_tasks
+from neardup.streaming.counts import Counts
 from neardup.streaming.decide import Decided, decide
 from neardup.streaming.hashing import HashingPlan
 from neardup.streaming.models import Models
@@ -54,7 +56,10 @@ SEARCHES_PER_TASK = 4_000
 
 @dataclass
 class BatchReport:
-    """What a batch did: counts, and seconds by stage."""
+    """What a batch did: counts, and seconds by stage.
+
+    ``cache``: how often a decoded segment was a hit or a miss, and evictions.
+    """
 
     batch_seq: int
     overrides: int = 0
@@ -63,6 +68,7 @@ class BatchReport:
     added: int = 0
     candidates: int = 0
     links: int = 0
+    cache: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
@@ -112,6 +118,7 @@ class MicroBatch:
         self._meter = read_meter(
             state.lake, state.topic_id, quota.source_quota, quota.source_quota_window
         )
+        self._cache = spark.sparkContext.accumulator(Counter(), Counts())
         self._scored: list[pa.Table] = []
         self._parallel = spark.sparkContext.defaultParallelism
         self._overrides = -1  # the version of the table when it was read last
@@ -140,8 +147,10 @@ class MicroBatch:
         with report.stage("decide"):
             decided = decide(self.state, good)
         report.added = len(decided.adds)
+        self._cache.value = self.state.cache.taken_counts()
         with report.stage("search"):
             settled = self._search(decided)
+        report.cache = self._cache.value
         report.candidates, report.links = settled.scored, len(settled.links.score)
         self._attach(decided, settled)
         self._stamp(decided)
@@ -232,7 +241,8 @@ class MicroBatch:
     def _job(self, plan: SearchPlan) -> Scored:
         if not plan.tasks:
             return scored(LINKS.empty_table())
-        shared = Broadcast(self._spark.sparkContext.broadcast(plan), self.models.shared)
+        plans = self._spark.sparkContext.broadcast(plan)
+        shared = Broadcast(plans, self.models.shared, self._cache)
         tasks = self._spark.range(0, plan.tasks, 1, plan.tasks)
         try:
             found = tasks.mapInArrow(partial(search_tasks, shared), from_arrow_schema(LINKS))

@@ -25,6 +25,7 @@ class Report:
     added: int = 8
     candidates: int = 40
     links: int = 3
+    cache: dict[str, int] = field(default_factory=lambda: {"hit": 5, "miss": 1})
     seconds: dict[str, float] = field(default_factory=lambda: {"hash": 0.2, "commit": 0.05})
 
 
@@ -104,6 +105,8 @@ def test_batches_are_counted(metrics: StreamMetrics) -> None:
     assert found["neardup_batch_seconds_sum"] == pytest.approx(0.5)
     assert found["neardup_candidates_per_pin_count"] == 1, "of a batch without pins there is none"
     assert found["neardup_candidates_per_pin_sum"] == 5
+    assert found['neardup_segment_cache_total{result="hit"}'] == 10
+    assert found['neardup_segment_cache_total{result="miss"}'] == 2
 
 
 def test_the_lake_the_topic_and_memory(metrics: StreamMetrics) -> None:

@@ -56,13 +56,9 @@ def test_what_this_host_has_decoded(lake: Lake, tmp_path: Path) -> None:
     assert overview.figures().cached == 0
     cache.open(first, partial(segment_blocks, lake.path, first))
     figures = overview.figures()
-    assert (figures.cached, figures.decoded) == (1, 1) and figures.cache_bytes > 1000
+    assert figures.cached == 1 and figures.cache_bytes > 1000
     shutil.rmtree(tmp_path / "cache" / first)
     assert overview.figures().cached == 0, "evicted"
-    again = SegmentCache(tmp_path / "cache", 10**9)
-    again.open(first, partial(segment_blocks, lake.path, first))
-    figures = overview.figures()
-    assert (figures.cached, figures.decoded) == (1, 2)
 
 
 def test_events_that_were_all_rejected_are_decided_too(lake: Lake) -> None:

@@ -179,3 +179,16 @@ def test_two_processes_share_a_cache(tmp_path, make_signatures, make_segment, li
     (tmp_path / "go").touch()
     assert [racer.wait(60) for racer in racers] == [0, 0]
     assert not [path for path in (tmp_path / "cache").iterdir() if path.name.startswith(".tmp-")]
+
+
+def test_it_counts_what_it_was_asked_for(tmp_path, make_signatures, make_segment):
+    segments = [make_segment(make_signatures(300, i), first=1000 * i) for i in range(2)]
+    cache = SegmentCache(tmp_path, 1)  # room for none
+    for segment_id, blocks in [segments[0], segments[0], segments[1]]:
+        cache.open(segment_id, lambda blocks=blocks: blocks)
+    again = SegmentCache(tmp_path, 10**9)
+    again.open(segments[1][0], never)  # the one that was opened last stays
+    again.open(segments[0][0], lambda: segments[0].blocks)
+    assert cache.taken_counts() == {"hit": 1, "miss": 2, "eviction": 1}
+    assert again.taken_counts() == {"hit": 1, "miss": 1}
+    assert again.taken_counts() == {}

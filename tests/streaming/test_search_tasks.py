@@ -1,10 +1,12 @@
 """What executors do with a batch: which pairs reach the net, and that no division changes one."""
 
+from collections import Counter
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from pyspark.accumulators import Accumulator
 
 from neardup.index.hamming import pairs_within
 from neardup.index.ids import id_hashes
@@ -23,6 +25,7 @@ from neardup.streaming.candidates import (
     score_candidates,
     search_tasks,
 )
+from neardup.streaming.counts import Counts
 from tests.classifiers import variant
 
 PINS, COPIED = 400, 60
@@ -84,7 +87,8 @@ def plan(lake: Lake, queries: np.ndarray, groups: list[list[str]], **memtable: A
 
 def ran(plan: SearchPlan, *classifiers: Classifier) -> list[dict[str, Any]]:
     """The rows of all tasks, by (query, ordinal)."""
-    shared = Broadcast(Local(plan), Local([one.to_arrays() for one in classifiers]))
+    arrays = [one.to_arrays() for one in classifiers]
+    shared = Broadcast(Local(plan), Local(arrays), Accumulator(0, Counter(), Counts()))
     tasks = pa.record_batch({"id": np.arange(plan.tasks)})
     rows = [row for batch in search_tasks(shared, iter([tasks])) for row in batch.to_pylist()]
     return sorted(rows, key=lambda row: (row["query"], row["ordinal"]))
