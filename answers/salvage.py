@@ -41,9 +41,6 @@ def new_aside(lake: Path) -> Path:
     return lake / _ASIDE / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
 
 
-Rows = pa.RecordBatchReader | pa.Table
-
-
 def salvage(lake: Path, found: Damage, aside: Path, where: str = "true") -> None:
     """Write a table anew from its readable rows for which ``where`` holds.
 
@@ -58,7 +55,9 @@ def salvage(lake: Path, found: Damage, aside: Path, where: str = "true") -> None
         replace(lake, found.table, [reader], aside)
 
 
-def replace(lake: Path, name: str, parts: Iterable[Rows], aside: Path) -> None:
+def replace(
+    lake: Path, name: str, parts: Iterable[pa.RecordBatchReader | pa.Table], aside: Path
+) -> None:
     """Put a new table with these rows, one commit a part, in the place of another, which is set
     aside."""
     beside = lake / _BESIDE / name

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup.clusters.treap import NOBODY, Children
+from neardup.index.store import reserve
 from neardup.schemas.errors import LakeError
 
 Int32 = npt.NDArray[np.int32]
@@ -90,7 +91,7 @@ def _widened(
     if directory is not None:
         path = directory / f"fold-{name}"
         with path.open("wb" if column is None else "ab") as file:
-            file.truncate(int(np.prod(shape)) * dtype.itemsize)
+            reserve(file, int(np.prod(shape)) * dtype.itemsize)
         return np.asarray(np.memmap(path, dtype, "r+", shape=shape))
     wider = np.zeros(shape, dtype)
     if column is not None:

@@ -5,12 +5,16 @@ random ordinals. They are a copy of what the log holds, so the files are made an
 Cost per pin: 128 bytes of signature, 8 of offset, and the id itself, all in the page cache.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from neardup.schemas.errors import EnvironmentProblem
 
 SIGNATURE_BYTES = 128
 
@@ -18,6 +22,24 @@ SIGNATURE_BYTES = 128
 def stacked(signatures: Sequence[bytes]) -> npt.NDArray[np.uint8]:
     """Signatures as tables hold them, 128 bytes each, as one array uint8 [n, 128]."""
     return np.frombuffer(b"".join(signatures), np.uint8).reshape(-1, SIGNATURE_BYTES)
+
+
+def reserve(file: BinaryIO, size: int) -> None:
+    """Make a file ``size`` bytes long, all of them on the disk: whoever writes into a mapped file
+    that has none there when the disk is full is ended by SIGBUS.
+
+    Raises EnvironmentProblem if there is no room.
+    """
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{file.name} needs {size:,} bytes ({error.strerror}): free some space there, or set "
+            "TMPDIR to a folder on a larger disk. Nothing is lost."
+        ) from error
 
 
 class GrowingArray:
@@ -32,7 +54,7 @@ class GrowingArray:
 
     def _map(self, rows: int) -> npt.NDArray[np.generic]:
         with self._path.open("ab") as file:
-            file.truncate(rows * self._width * self._dtype.itemsize)
+            reserve(file, rows * self._width * self._dtype.itemsize)
         # a plain array over the map: the memmap class costs microseconds at every slice
         return np.asarray(np.memmap(self._path, self._dtype, "r+", shape=(rows, self._width)))
 

@@ -156,7 +156,7 @@ def is_data(file: Path) -> bool:
 
 def unreadable(lake: Path, error: Exception, name: str | None = None) -> LakeError:
     """A sentence about an error that came up while a table (any, if None) was read or written."""
-    said = storage(lake, error)
+    said = storage(error, lake)
     if said:
         return LakeError(said)
     tables = [name] if name else [one for one in TABLES if (lake / one).exists()]
@@ -170,22 +170,33 @@ def unreadable(lake: Path, error: Exception, name: str | None = None) -> LakeErr
     return LakeError(f"The tables in {lake} cannot be read or written: {first_line(error)}")
 
 
-def storage(folder: Path, error: Exception) -> str | None:
-    """A sentence if an error says that the disk is full or may not be written; else None."""
+def storage(error: Exception, *folders: Path) -> str | None:
+    """A sentence if an error says that a disk is full or may not be written; else None.
+
+    ``folders``: what was written to, one of them; the one with least room is to blame.
+    """
     words = str(error)
     if any(word in words for word in ("No space left", "Disk quota exceeded", "not enough space")):
-        free = os.statvfs(folder)
+        free, folder = min((_free(folder), folder) for folder in folders)
         return (
             f"There is no room for what was to be written to {folder} ({first_line(error)}): "
-            f"{free.f_bavail * free.f_frsize / 2**20:,.1f} MiB are free there. Nothing is lost: "
-            "free some space, or move the lake to a larger disk, and start again."
+            f"{free / 2**20:,.1f} MiB are free there. Nothing is lost: free some space, or have it "
+            "on a larger disk, and start again."
         )
     if any(word in words for word in ("Read-only file system", "Permission denied")):
+        where = ", ".join(map(str, folders))
         return (
-            f"{folder} may not be written ({first_line(error)}): see how it is mounted and whose "
-            "it is. Nothing is lost; start again when it may."
+            f"{where} may not be written ({first_line(error)}): see how it is mounted and whose it "
+            "is. Nothing is lost; start again when it may."
         )
     return None
+
+
+def _free(folder: Path) -> int:
+    """Bytes that may be written below a folder, or where it would be."""
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    found = os.statvfs(there)
+    return found.f_bavail * found.f_frsize
 
 
 def first_line(error: Exception) -> str:

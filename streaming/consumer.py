@@ -6,9 +6,11 @@ two of them.
 
 import logging
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming import StreamingQuery
@@ -16,6 +18,7 @@ from pyspark.sql.streaming import StreamingQuery
 from neardup.infra.kafka_security import spark_options
 from neardup.models.bundle import verify_artifacts
 from neardup.schemas.crash import crash_point
+from neardup.schemas.damage import storage
 from neardup.schemas.errors import NeardupError, StreamError
 from neardup.schemas.settings import Settings
 from neardup.streaming.changes import publishing
@@ -202,8 +205,11 @@ class Consumer:
         if not isinstance(failure, NeardupError):
             state = self._writer.batch.state
             self._topic.explain(state)
+            written = (state.lake.path, self._settings.checkpoint, Path(tempfile.gettempdir()))
+            said = storage(failure, *written)
             raise StreamError(
-                f"Batch {state.batch_seq} failed: {type(failure).__name__}: {failure}\n"
+                said
+                or f"Batch {state.batch_seq} failed: {type(failure).__name__}: {failure}\n"
                 "Nothing is lost; it is done again at the next start."
             ) from failure
         raise failure

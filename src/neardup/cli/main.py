@@ -4,6 +4,8 @@ import atexit
 import importlib
 import os
 import sys
+import tempfile
+from pathlib import Path
 
 import click
 
@@ -84,11 +86,21 @@ def _run() -> int:
         # Imported late: --help must not wait for it.
         from neardup.schemas.errors import NeardupError
 
-        if not isinstance(error, NeardupError):
+        said = str(error) if isinstance(error, NeardupError) else _of_storage(error)
+        if said is None:
             raise
-        click.echo(f"neardup: {error}", err=True)
+        click.echo(f"neardup: {said}", err=True)
         return 1
     return 0
+
+
+def _of_storage(error: Exception) -> str | None:
+    """What to say if a file could not be written because of its disk."""
+    if not isinstance(error, OSError):
+        return None
+    from neardup.schemas.damage import storage
+
+    return storage(error, Path(os.fsdecode(error.filename or tempfile.gettempdir())))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,127 @@
+"""Disks that are full or may not be written, and files that are gone: a sentence, and nothing lost.
+
+The disks are real: small file systems in memory, which only root may mount.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from neardup.schemas.lake import Lake
+from tests.faults.report import compare
+from tests.faults.system import System
+
+SIZE = 48 * 2**20
+
+Mount = Callable[[Path], Path]
+
+
+@pytest.fixture
+def mount() -> Iterator[Mount]:
+    """Mounts a file system of SIZE bytes on a folder."""
+    mounted: list[Path] = []
+
+    def mounts(folder: Path) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.geteuid():
+            pytest.skip("only root may mount a file system")
+        command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+        mounted.append(folder)
+        return folder
+
+    yield mounts
+    for folder in mounted:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def fill(folder: Path, left: int) -> Path:
+    """A file that leaves ``left`` bytes of the disk, about."""
+    ballast = folder / "ballast"
+    size = shutil.disk_usage(folder).free - left
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, size)
+    return ballast
+
+
+def refused(system: System, *words: str) -> None:
+    """The stream ends by itself, with these words in one sentence and no traceback."""
+    assert system.drain() == 1, system.words()
+    said = system.words().rsplit("neardup: ", 1)[-1]
+    assert all(word in said for word in words), system.words()
+    assert "Traceback" not in said and "py4j" not in said, said
+
+
+def harm(system: System, mount: Mount, left: int, place: str = "pins.after:3") -> None:
+    """Batches are done on a disk of its own; then it fills, the stream stops, and space is made."""
+    mount(system.path)
+    system.drain(crash=place)
+    ballast = fill(system.path, left)
+    refused(system, "There is no room", str(system.path), "are free there", "Nothing is lost")
+    ballast.unlink()
+    assert system.drain() == 0, system.words()
+
+
+@pytest.mark.path
+def test_a_full_disk_stops_the_stream_and_loses_nothing(
+    calm: System, rough: System, mount: Mount
+) -> None:
+    harm(rough, mount, 200_000)
+    compare("full disk", ["200 kB left"], calm, rough)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("left", [0, 50_000, 400_000])
+def test_a_disk_that_fills_elsewhere(calm: System, rough: System, mount: Mount, left: int) -> None:
+    harm(rough, mount, left)
+    compare("full disk", [f"{left} bytes left"], calm, rough)
+
+
+@pytest.mark.faults
+def test_a_disk_that_becomes_read_only(calm: System, rough: System, mount: Mount) -> None:
+    mount(rough.path)
+    rough.drain(crash="pins.after:3")
+    subprocess.run(["mount", "-o", "remount,ro", str(rough.path)], check=True)
+    refused(rough, "may not be written", str(rough.path))
+    subprocess.run(["mount", "-o", "remount,rw", str(rough.path)], check=True)
+    assert rough.drain() == 0, rough.words()
+    compare("read-only disk", ["remounted"], calm, rough)
+
+
+@pytest.mark.faults
+def test_no_room_for_temporary_files(calm: System, rough: System, mount: Mount) -> None:
+    """Signatures, the fold and decoded segments are mapped: a process that writes where no disk is
+    would be ended by a signal."""
+    mount(rough.folder / "tmp")
+    rough.drain(crash="pins.after:3")
+    ballast = fill(rough.folder / "tmp", 100_000)
+    refused(rough, "free")
+    ballast.unlink()
+    assert rough.drain() == 0, rough.words()
+    compare("full TMPDIR", ["100 kB left"], calm, rough)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", ["pins", "clusters", "segments", "generations"])
+def test_a_lost_file_is_named_and_repaired(calm: System, rough: System, name: str) -> None:
+    assert rough.drain() == 0, rough.words()
+    harmed = Path(Lake(rough.path).table(name).file_uris()[0])
+    backup = shutil.copyfile(harmed, rough.folder / "backup")
+    harmed.unlink()
+    if name == "segments":  # the stream builds it again by itself
+        assert rough.drain() == 0, rough.words()
+        assert rough.run("repair") == 0, rough.words()
+    else:
+        refused(rough, f"The table {name}", harmed.name, "neardup repair")
+    if name == "pins":
+        assert rough.run("repair") == 1 and "put these files back" in rough.words()
+        shutil.copyfile(backup, harmed)
+    assert rough.run("repair") == 0, rough.words()
+    assert rough.drain() == 0, rough.words()
+    compare(f"lost file of {name}", ["neardup repair"], calm, rough)
