@@ -9,7 +9,7 @@ from neardup.benchmarks.index_peers import alternate
 from neardup.benchmarks.index_plan import segment_of
 from neardup.benchmarks.index_speed import REPEATS, Bench
 from neardup.index.exemplars import NOBODY, Exemplars
-from neardup.index.search import Candidates, search
+from neardup.index.search import Candidates, search, search_some
 from neardup.index.segment import Segment
 from neardup.schemas.settings import StreamSettings
 from neardup.streaming.candidates import Ended, Memtable, gather, joined
@@ -70,7 +70,7 @@ class _Stream:
             queries,
             _NO_END,
             self._rule.max_links,
-            lambda some: search(self._segment, some, self._radius).candidates,
+            lambda some: search_some(self._segment, some, self._radius),
         )
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from neardup.index.cache import SegmentCache
-from neardup.index.search import Candidates, search
+from neardup.index.search import Candidates, Found, search_some
 from neardup.models.classifier import Classifier
 from neardup.models.scorer import TensorFlowScorer
 from neardup.schemas.lake import segment_blocks
@@ -32,8 +32,6 @@ LINKS = pa.schema(
         ("shadow_score", pa.float32()),  # null without a shadow
     ]
 )
-
-QUERIES_AT_ONCE = 128
 
 NO_CANDIDATES = Candidates(*(np.empty(0, dtype) for dtype in ("i4", "i8", "i4", "i4")))
 
@@ -131,18 +129,20 @@ def joined(parts: Sequence[Candidates]) -> Candidates:
 
 
 def gather(
-    queries: Signatures, ended: Ended, limit: int, find: Callable[[Signatures], Candidates]
+    queries: Signatures, ended: Ended, limit: int, find: Callable[[Signatures], Found]
 ) -> Candidates:
     """The ``limit`` nearest live candidates that ``find`` has for each query.
 
-    ``find`` sees a slice of the queries at a time, so that a crowd of copies costs memory for
-    QUERIES_AT_ONCE times the pins searched, not for the whole batch.
+    ``find`` takes as many of the queries at a time as it has memory for: beside a crowd of copies
+    not the whole batch.
     """
-    parts = [NO_CANDIDATES]
-    for begin in range(0, len(queries), QUERIES_AT_ONCE):
-        found = find(queries[begin : begin + QUERIES_AT_ONCE])
+    parts, begin = [NO_CANDIDATES], 0
+    while begin < len(queries):
+        some = find(queries[begin:])
+        found = some.candidates
         found = found._replace(query=found.query + np.int32(begin))
         parts.append(nearest(take(found, ended.mask(found)), limit))
+        begin += some.queries
     return joined(parts)
 
 
@@ -209,7 +209,7 @@ def _in_segment(plan: SearchPlan, segment_id: str, radius: int) -> tuple[Candida
         plan.queries,
         plan.ended,
         plan.max_links,
-        lambda queries: search(segment, queries, radius).candidates,
+        lambda queries: search_some(segment, queries, radius),
     )
     return found, segment.signatures_of(found.ordinal)
 

@@ -15,11 +15,13 @@ from neardup.index.hamming import pairs_within, row_distance, words
 from neardup.index.intrinsics import popcount
 from neardup.index.search import Candidates
 from neardup.index.terms import TAIL_BITS, TermPlan
-from neardup.streaming.candidates import QUERIES_AT_ONCE, Ended, Memtable, nearest, place
+from neardup.streaming.candidates import Ended, Memtable, nearest, place
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Signatures = npt.NDArray[np.uint8]
+
+QUERIES_AT_ONCE = 128
 
 _FAR = np.iinfo(np.int32).max
 _TAIL = np.uint64((1 << TAIL_BITS) - 1)

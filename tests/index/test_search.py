@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from neardup.index.hamming import pairs_within
 from neardup.index.ids import id_hashes
 from neardup.index.postings import LONG_LIST
-from neardup.index.search import search
+from neardup.index.search import search, search_some
 from neardup.index.segment import build_segment, decode_segment
 from neardup.index.terms import TermPlan, matches
 
@@ -47,6 +47,19 @@ def test_search_is_brute_force_over_pairs_that_match(make_signatures, n, ones):
         assert rows(found.candidates) == oracle(plan, queries, signatures, ordinals, radius)
         assert found.work.entries >= found.work.counted >= found.work.compared
         assert found.work.compared >= len(found.candidates.query)
+
+
+@pytest.mark.parametrize("entries", [1, 500, 5_000])
+def test_search_by_parts_is_search_at_once(make_signatures, monkeypatch, entries):
+    """However little of it is in memory at a time."""
+    signatures = make_signatures(1_000, 3, 0.8)
+    segment, queries = segment_of(signatures, np.arange(1_000), TermPlan(bands=8)), signatures[:50]
+    whole = search(segment, queries, 400)
+    monkeypatch.setattr("neardup.index.search.MOST_ENTRIES", entries)
+    assert search_some(segment, queries, 400).queries < whole.queries == 50
+    parts = search(segment, queries, 400)
+    assert rows(parts.candidates) == rows(whole.candidates)
+    assert parts.work == whole.work
 
 
 @pytest.mark.parametrize("n", [65_535, 65_536, 65_537])

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neardup.index.search import Candidates
-from neardup.streaming.candidates import QUERIES_AT_ONCE, Ended, gather, nearest
+from neardup.index.search import Candidates, Found, Work
+from neardup.streaming.candidates import Ended, gather, nearest
 
 
 def candidates(rows: list[tuple[int, int, int]]) -> Candidates:
@@ -54,24 +54,24 @@ def test_ended_pins_match_nothing_from_their_end_on(
 
 
 @settings(deadline=None)  # the first call compiles
-@given(rows=PAIRS, limit=st.integers(1, 3), copies=st.integers(1, QUERIES_AT_ONCE))
+@given(rows=PAIRS, limit=st.integers(1, 3), copies=st.integers(1, 9), at_once=st.integers(1, 20))
 def test_gathering_by_slices_is_gathering_at_once(
-    rows: list[tuple[int, int, int]], limit: int, copies: int
+    rows: list[tuple[int, int, int]], limit: int, copies: int, at_once: int
 ) -> None:
     """Queries are told apart by their first byte; enough of them for several slices."""
     queries = np.tile(np.arange(5, dtype=np.uint8)[:, None], (copies, 128))
     nobody = np.empty(0, np.int64)
     ended = Ended(nobody, nobody, nobody.astype(np.int32))
 
-    def find(some: np.ndarray) -> Candidates:
+    def find(some: np.ndarray) -> Found:
         hits = [
             (i, ordinal, hamming)
             for i, query in enumerate(some)
             for q, ordinal, hamming in rows
             if q == query[0]
         ]
-        return candidates(hits)
+        return Found(candidates(hits), Work(0, 0, 0, 0), len(some))
 
-    sliced = gather(queries, ended, limit, find)
-    whole = nearest(find(queries), limit)
+    sliced = gather(queries, ended, limit, lambda some: find(some[:at_once]))
+    whole = nearest(find(queries).candidates, limit)
     assert [column.tolist() for column in sliced] == [column.tolist() for column in whole]

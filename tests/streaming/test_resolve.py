@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neardup.index.policy import flush_ranges
-from neardup.index.search import Candidates, search
+from neardup.index.search import Candidates, Found, search_some
 from neardup.index.segment import Segment, SegmentBlocks, SegmentName, decode_segment
 from neardup.index.terms import TermPlan, matches
 from neardup.streaming import candidates, nearest
@@ -184,8 +184,8 @@ class Stream:
             for segment_id in state.segment_ids if in_segments else ():
                 segment = self.segments[segment_id]
 
-                def find(some: np.ndarray, segment: Segment = segment) -> Candidates:
-                    return search(segment, some, RULE.radius).candidates
+                def find(some: np.ndarray, segment: Segment = segment) -> Found:
+                    return search_some(segment, some, RULE.radius)
 
                 parts.append(gather(searched.signatures, ended, RULE.max_links, find))
             found = joined(parts)
