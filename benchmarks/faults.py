@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from neardup.benchmarks import fuzz
 from neardup.benchmarks.faults_run import Stream, commits, lags, same_events, topic_of
 from neardup.benchmarks.figures import ROOT, Figure, compared, figure
 from neardup.benchmarks.stream_events import Event, embedding_events, send_all, sending
@@ -64,7 +65,7 @@ def run(quick: bool, seed: int) -> list[Figure]:
             rows.append(throughput(plan, events, seed, broker, directory))
             rows.append(recovery(plan, events, seed, broker, directory))
             rows += restarts(plan, events, seed, broker, directory)
-    return rows
+    return rows + fuzz.rows(quick, seed)
 
 
 def matrix(quick: bool, directory: Path) -> list[Figure]:
