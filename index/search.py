@@ -86,7 +86,8 @@ def search(
     """
     if query_words is None:
         query_words = segment.plan.words(queries)
-    begin, parts = 0, []
+    begin = 0
+    parts: list[Found] = []
     while begin < len(queries) or not parts:
         found = search_some(segment, queries[begin:], radius, query_words[:, begin:])
         own = found.candidates
@@ -108,17 +109,14 @@ def search_some(
     plan, d = segment.plan, segment.directory_bits
     if query_words is None:
         query_words = plan.words(queries)
-    directory = (
-        np.uint64(TAIL_BITS + plan.term_bits - d),
-        np.uint64(rest_and_tail(plan.term_bits, d)),
-    )
+    shift = np.uint64(TAIL_BITS + plan.term_bits - d)
     offsets = _frozen(segment.offsets)
     probes = 1 + (d if plan.flips else 0)
     whole = _frozen(np.ascontiguousarray(query_words))
-    fitting = _fitting(whole, directory[0], probes, offsets, MOST_ENTRIES)
+    fitting = _fitting(whole, shift, probes, offsets, MOST_ENTRIES)
     query, pin, shared, hamming, *work = _search(
         _frozen(np.ascontiguousarray(whole[:, :fitting])),
-        directory,
+        (shift, np.uint64(rest_and_tail(plan.term_bits, d))),
         (plan.flips, plan.tail_flips, plan.min_overlap, radius),
         probes,
         offsets,
