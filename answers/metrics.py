@@ -181,6 +181,11 @@ def _lake(figures: Figures) -> Iterator[Metric]:
     quantiles = {str(quantile): pins for quantile, pins in sizes.quantiles.items()}
     said = "Pins of a cluster; 1.0: of the largest."
     yield _by(GaugeMetricFamily, "cluster_pins", said, "quantile", quantiles)
+    shares = dict.fromkeys(("picture", "term"), 0.0)
+    for flood in figures.floods:
+        shares[flood.what] = max(shares[flood.what], flood.share)
+    said = "Part of the newest pins that are copies of one picture, or share one term."
+    yield _by(GaugeMetricFamily, "flood_share", said, "what", shares)
     yield _gauge("segments", "Segments that are searched.", figures.segments)
     yield _gauge("memtable_pins", "Pins after the last segment.", figures.memtable)
     yield _gauge("cached_segments", "Of them those decoded on this host.", figures.cached)
@@ -203,7 +208,7 @@ def _counter(name: str, said: str, value: float) -> Metric:
 
 
 def _by(
-    kind: type[GaugeMetricFamily], name: str, said: str, label: str, values: Mapping[str, int]
+    kind: type[GaugeMetricFamily], name: str, said: str, label: str, values: Mapping[str, float]
 ) -> Metric:
     family = kind(f"neardup_{name}", said, labels=[label])
     for key, value in values.items():

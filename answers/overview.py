@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from neardup.answers.floods import Flood, floods
 from neardup.clusters.generations import prepared_generation
 from neardup.index.policy import live_segments
 from neardup.index.segment import SegmentName
@@ -41,6 +42,7 @@ class Figures:
 
     ``memtable``: pins after the last segment. ``merged``: clusters that went into another one.
     ``cached``: live segments that this host has decoded; ``cache_bytes``: of all that it has.
+    ``floods``: as of when clusters were counted last.
     """
 
     events: int
@@ -57,6 +59,7 @@ class Figures:
     merged: int
     cached: int
     cache_bytes: int
+    floods: list[Flood]
 
     def decided(self, topic_id: str) -> dict[int, int]:
         """Of one topic: partition -> last decided offset."""
@@ -81,6 +84,7 @@ class Overview:
         self._ordinals = 0
         self._positions: Counter[tuple[str, int]] = Counter()
         self._sizes = Sizes()
+        self._floods: list[Flood] = []
         self._sizes_due = 0.0
 
     def figures(self) -> Figures:
@@ -102,6 +106,7 @@ class Overview:
             merged=self._merged(),
             cached=len(cached.intersection(segment_ids)),
             cache_bytes=cache_bytes,
+            floods=self._floods,
             **self._generations(),
         )
 
@@ -144,6 +149,7 @@ class Overview:
         )
         quantiles = dict(zip(QUANTILES, row["quantiles"] or (), strict=False))
         self._sizes = Sizes(row["pins"], row["clusters"], quantiles)
+        self._floods = floods(self._lake)
         took = time.monotonic() - begin
         self._sizes_due = begin + max(LEAST_SECONDS, took / SHARE)
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neardup.cli.common import config_option
+from neardup.cli.common import config_option, printable
 
 if TYPE_CHECKING:
+    from neardup.answers.floods import Flood
     from neardup.answers.overview import Figures
     from neardup.schemas.settings import Settings
 
@@ -87,8 +88,17 @@ def _lines(status: dict[str, Any], figures: "Figures") -> list[tuple[str, str]]:
         ("segments", f"{figures.segments:,}, and {figures.memtable:,} pins after them"),
         ("cache", f"{figures.cached:,} of them decoded here, {figures.cache_bytes / 1e6:,.0f} MB"),
         ("quarantine", rejected or "empty"),
+        *(("flood", _flood(flood)) for flood in figures.floods),
         ("leases", ", ".join(leases) or "none held"),
     ]
+
+
+def _flood(flood: "Flood") -> str:
+    like = "copies of" if flood.what == "picture" else "that share a term with"
+    return (
+        f"{flood.share:.0%} of the newest pins: {flood.pins:,} {like} {printable(flood.pin_id)} "
+        f"({flood.before:,} before), most from source {printable(flood.source or 'none')}"
+    )
 
 
 def _ago(moment: datetime | None) -> str:
