@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numba
 import numpy as np
@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from neardup.index.cache import SegmentCache
 from neardup.index.search import Candidates, Found, search_some
-from neardup.models.classifier import Classifier
+from neardup.index.segment import Segment
+from neardup.models.classifier import Classifier, Scores
 from neardup.models.scorer import TensorFlowScorer
 from neardup.schemas.lake import segment_blocks
 
@@ -188,23 +189,32 @@ def search_tasks(shared: Broadcast, batches: Iterator[pa.RecordBatch]) -> Iterat
     for batch in batches:
         for task in batch.column("id").to_pylist():
             radius = models[0].classifier.radius
-            yield score_candidates(models, plan.queries, *_find(plan, radius, task))
-            shared.cache.add(_segment_cache(plan.cache_dir, plan.cache_bytes).taken_counts())
+            group = plan.groups[task] if plan.groups else []
+            cache = _segment_cache(plan.cache_dir, plan.cache_bytes)
+            parts = []
+            for segment_id in group:
+                segment = cache.open(segment_id, partial(segment_blocks, plan.lake, segment_id))
+                parts.append(in_segment(plan, segment, radius))
+            yield links_of(models, plan, parts, last=task == plan.tasks - 1)
+            shared.cache.add(cache.taken_counts())
 
 
-def _find(plan: SearchPlan, radius: int, task: int) -> tuple[Candidates, Signatures]:
-    """The candidates of one task and the older pins' signatures."""
-    groups = plan.groups[task] if plan.groups else []
-    parts = [_in_segment(plan, segment_id, radius) for segment_id in groups]
-    if task == plan.tasks - 1:
-        parts.append((plan.pairs, plan.others))
+Part = tuple[Candidates, Signatures]
+"""Candidates and the older pins' signatures."""
+
+
+def links_of(
+    models: Sequence["Model"], plan: SearchPlan, parts: Sequence[Part], last: bool
+) -> pa.RecordBatch:
+    """Rows of LINKS of a task; the last one also takes the pairs of the memtable."""
+    parts = [*parts, (plan.pairs, plan.others)] if last else parts
     others = np.concatenate([signatures for _, signatures in parts])
-    return joined([found for found, _ in parts]), others
+    found = joined([candidates for candidates, _ in parts])
+    return score_candidates(models, plan.queries, found, others)
 
 
-def _in_segment(plan: SearchPlan, segment_id: str, radius: int) -> tuple[Candidates, Signatures]:
-    cache = _segment_cache(plan.cache_dir, plan.cache_bytes)
-    segment = cache.open(segment_id, partial(segment_blocks, plan.lake, segment_id))
+def in_segment(plan: SearchPlan, segment: Segment, radius: int) -> Part:
+    """The nearest live candidates that a segment has for the queries of a plan."""
     found = gather(
         plan.queries,
         plan.ended,
@@ -242,9 +252,15 @@ def _segment_cache(directory: Path, max_bytes: int) -> SegmentCache:
     return SegmentCache(directory, max_bytes)
 
 
+class Scorer(Protocol):
+    """Log-odds float32 [n] of pairs of signatures uint8 [n, 128]."""
+
+    def log_odds(self, left: Signatures, right: Signatures) -> Scores: ...
+
+
 class Model(NamedTuple):
     classifier: Classifier
-    scorer: TensorFlowScorer
+    scorer: Scorer
 
 
 KEPT_MODELS = 3  # those in use, at most two, and the one before a swap

@@ -39,6 +39,7 @@ from neardup.streaming.candidates import LINKS, Broadcast, SearchPlan, search_ta
 from neardup.streaming.counts import Counts
 from neardup.streaming.decide import Decided, decide
 from neardup.streaming.hashing import HashingPlan
+from neardup.streaming.here import is_small, search_here
 from neardup.streaming.models import Models
 from neardup.streaming.nearest import Rule
 from neardup.streaming.poison import hash_on_executors
@@ -46,7 +47,7 @@ from neardup.streaming.quota import read_meter
 from neardup.streaming.resolve import Scored, Settled, rehearse, scored, settle
 from neardup.streaming.shadow import disagreements
 from neardup.streaming.state import State
-from neardup.streaming.warm import warm_worker
+from neardup.streaming.warm import rehearse_search, warm_worker
 
 Signatures = npt.NDArray[np.uint8]
 
@@ -128,6 +129,7 @@ class MicroBatch:
     def warm_up(self) -> None:
         """Have every process load models and kernels, so that no event waits for it."""
         rehearse(self._rule)
+        rehearse_search()
         fold.rehearse(evidence_of(self.models.classifier, self._settings))
         slots = self._parallel
         tasks = self._spark.range(0, slots, 1, slots)
@@ -230,24 +232,35 @@ class MicroBatch:
         )
 
     def _score(self, decided: Decided, pairs: Candidates, in_segments: bool) -> Scored:
-        """Score pairs and, if asked to, search the segments, in one job on the executors."""
+        """Score pairs and, if asked to, search the segments: here, or in one job of Spark."""
         try:
             return self._job(self._plan(decided, pairs, in_segments))
-        except PythonException as failure:
-            if SegmentError.__name__ not in str(failure) or not self.state.mend():
+        except (PythonException, SegmentError) as failure:
+            damaged = isinstance(failure, SegmentError) or SegmentError.__name__ in str(failure)
+            if not damaged or not self.state.mend():
                 raise
             return self._job(self._plan(decided, pairs, in_segments))
 
     def _job(self, plan: SearchPlan) -> Scored:
         if not plan.tasks:
             return scored(LINKS.empty_table())
+        found = self._here(plan) if is_small(plan) else self._on_executors(plan)
+        self._scored.append(found)
+        return scored(found)
+
+    def _here(self, plan: SearchPlan) -> pa.Table:
+        segments = [self.state.segment(name) for group in plan.groups for name in group]
+        used = (self.models.classifier, self.models.shadow)
+        return search_here(plan, segments, [one for one in used if one])
+
+    def _on_executors(self, plan: SearchPlan) -> pa.Table:
         plans = self._spark.sparkContext.broadcast(plan)
         shared = Broadcast(plans, self.models.shared, self._cache)
         tasks = self._spark.range(0, plan.tasks, 1, plan.tasks)
         try:
             found = tasks.mapInArrow(partial(search_tasks, shared), from_arrow_schema(LINKS))
-            self._scored.append(found.toArrow())
-            return scored(self._scored[-1])
+            table: pa.Table = found.toArrow()
+            return table
         finally:
             shared.plan.destroy()
 

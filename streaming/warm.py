@@ -15,6 +15,7 @@ from PIL import Image
 from neardup.index.ids import id_hashes
 from neardup.index.search import search
 from neardup.index.segment import build_segment, decode_segment
+from neardup.index.store import SIGNATURE_BYTES
 from neardup.index.terms import TermPlan
 from neardup.schemas.settings import ModelSettings
 from neardup.streaming.candidates import model_of
@@ -31,10 +32,15 @@ def warm_worker(
     """For ``mapInArrow``: pass the rows on, and hash, search and score once on the way."""
     picture = Image.new("RGB", (64, 64))
     signature = hasher_of(models.hasher).sign(embedder_of(models).embed([picture]))
-    first = np.zeros(1, np.int64)
-    built = build_segment((0, 1), first, signature, id_hashes(["a pin"]), first, TermPlan())
-    search(decode_segment(built.segment_id, built.blocks), signature, radius=0)
+    rehearse_search()
     for arrays in classifiers.value:
         model_of(arrays).scorer.log_odds(signature, np.invert(signature))
     time.sleep(HOLD_SECONDS)
     yield from batches
+
+
+def rehearse_search() -> None:
+    """Search a segment of one pin: now the kernels are compiled."""
+    signature, first = np.zeros((1, SIGNATURE_BYTES), np.uint8), np.zeros(1, np.int64)
+    built = build_segment((0, 1), first, signature, id_hashes(["a pin"]), first, TermPlan())
+    search(decode_segment(built.segment_id, built.blocks), signature, radius=0)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from pyspark.accumulators import Accumulator
 
+from neardup.index.cache import SegmentCache
 from neardup.index.hamming import pairs_within
 from neardup.index.ids import id_hashes
 from neardup.index.lake_segments import write_segment
@@ -26,6 +27,8 @@ from neardup.streaming.candidates import (
     search_tasks,
 )
 from neardup.streaming.counts import Counts
+from neardup.streaming.here import is_small, search_here
+from neardup.streaming.segments import open_segment
 from tests.classifiers import variant
 
 PINS, COPIED = 400, 60
@@ -126,6 +129,22 @@ def test_no_division_into_tasks_changes_a_bit(
     )
     assert divided == whole
     assert len({row["score"] for row in whole}) > 10
+
+
+@pytest.mark.parametrize("memtable", [0, 40])
+def test_a_small_batch_gets_the_same_in_the_driver(
+    lake: Lake, pins: np.ndarray, queries: np.ndarray, memtable: int
+) -> None:
+    names, numbers = segment_ids(lake), np.arange(memtable)
+    ones = np.ones(memtable, np.int32)
+    pairs = Candidates(numbers.astype(np.int32), PINS + numbers, ones, ones)
+    small = plan(lake, queries, [names], pairs=pairs, others=pins[:memtable])
+    cache = SegmentCache(lake.path / "cache", 2**30)
+    segments = [open_segment(lake, cache, name) for name in names]
+    here = search_here(small, segments, [Classifier.load(), variant(1.0)]).to_pylist()
+    here.sort(key=lambda row: (row["query"], row["ordinal"]))
+    assert is_small(small) and here == ran(small, Classifier.load(), variant(1.0))
+    assert len(here) > 20 + memtable
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 7])
