@@ -202,7 +202,8 @@ def told(lake: Lake, ordinals: bool = True) -> dict[str, list[str]]:
     Rows of `pins` and of `quarantine`, clusters as sets of pins. Left out are repeats, records with
     the key "filler" and, without ``ordinals``, all that follows from the order of partitions.
     """
-    of_the_way = {"topic_id", "partition", "offset", "batch_seq", "event_time", "written_at"}
+    of_the_way = {"topic_id", "partition", "offset", "batch_seq", "event_time"}
+    of_the_way |= {"kafka_time", "written_at"}
     if not ordinals:
         of_the_way |= {"ordinal", "previous", "exemplar", "links"}
     facts = {}
