@@ -130,7 +130,7 @@ class StreamSettings(Section):
         3.0, description="What a batch may take: of a stream that is behind they are so large."
     )
     min_events_per_batch: Annotated[int, Field(ge=1)] = Field(
-        1_000, description="A batch may hold so many events even if they take longer."
+        250, description="A batch may hold so many events even if they take longer."
     )
     max_events_per_batch: Annotated[int, Field(ge=1)] = Field(
         20_000, description="... and never holds more, whatever min_events_per_batch says."

@@ -23,6 +23,7 @@ from neardup.schemas.errors import NeardupError, StreamError
 from neardup.schemas.settings import Settings
 from neardup.streaming.changes import publishing
 from neardup.streaming.checkpoint import sole_user
+from neardup.streaming.halves import LIMIT, halves, is_too_large
 from neardup.streaming.microbatch import BatchReport
 from neardup.streaming.pace import Bounds, Seen, first_limit, next_limit
 from neardup.streaming.topic import Topic
@@ -171,16 +172,31 @@ class Consumer:
                 if self._resized:
                     raise Resized
                 crash_point("batch.asked")
-                begin = time.monotonic()
-                report = self._writer.batch.run(records)
-                self._pace(Seen(report.events, time.monotonic() - begin))
+                self._run_whole(records)
                 crash_point("batch.done")
         except Exception as error:
             self._failure = error  # Spark would hand it back as a JVM's stack trace
             if not isinstance(error, NotNow | NeardupError):
                 log.exception("a batch failed")
             raise
+
+    def _run_whole(self, records: DataFrame) -> None:
+        """One batch; as its halves one after the other if its results are too large to hold."""
+        begin = time.monotonic()
+        try:
+            report = self._writer.batch.run(records)
+        except Exception as error:
+            parts = halves(records) if is_too_large(error) else []
+            if not parts:
+                raise
+            log.warning("a batch is too large to hold (%s): it is done in halves", LIMIT)
+            for part in parts:
+                if self._stop.is_set():
+                    raise Stopping from None
+                self._run_whole(part)
+            return
         self._last_batch = time.monotonic()
+        self._pace(Seen(report.events, self._last_batch - begin))
         self._done(report)
 
     def _pace(self, batch: Seen) -> None:

@@ -1,15 +1,22 @@
-"""A stream that is behind takes larger batches; where they begin and end changes nothing."""
+"""Bursts, floods, and long runs: batches follow the load, memory and files do not grow.
 
+NEARDUP_SOAK_SECONDS is the length of the soak, two minutes if it is not set.
+"""
+
+import os
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from neardup.benchmarks.soak import soak
 from neardup.infra.kafka import Broker
 from neardup.infra.topics import create_topic
 from neardup.schemas.lake import Lake
 from tests.faults.conftest import send
-from tests.faults.events import events
+from tests.faults.events import SEED, events
+from tests.faults.report import LINES, Line
 from tests.faults.system import System, differences, partition
 
 ADAPTIVE = """\
@@ -52,3 +59,40 @@ def test_batches_grow_with_the_backlog_and_nothing_else_changes(
     assert first <= 3 < 12 < max(others) <= 30
     assert "ERROR" not in growing.words(1_000_000), "a query that is made anew is no error"
     assert differences(facts(equal.lake), facts(growing.lake)) == {}
+
+
+@pytest.mark.faults
+def test_rejected_events_that_are_too_large_to_hold_at_once(broker: Broker, tmp_path: Path) -> None:
+    """Their bytes are kept, so they travel through the JVM: here with room for a few of them."""
+    topic = "heavy"
+    create_topic(broker.bootstrap, topic, 2)
+    junk = [(f"junk-{i}".encode(), bytes([i]) * 400_000) for i in range(40)]
+    send(broker.bootstrap, topic, [*events()[:20], *junk])
+    more = '[spark.options]\n"spark.driver.maxResultSize" = "3m"'
+    system = System(tmp_path / "heavy", broker.bootstrap, topic, more=more)
+    assert system.drain() == 0, system.words()
+    assert "done in halves" in system.words(100_000)
+    rows = system.lake.rows("SELECT key, value FROM quarantine WHERE octet_length(value) > 1000")
+    assert {row["key"]: row["value"] for row in rows} == dict(junk)
+    assert system.decided() == 60
+
+
+@pytest.mark.faults
+def test_a_soak_with_a_burst_of_twenty_times_the_rate() -> None:
+    """That nothing waits at its end is what ``soak`` waits for."""
+    seconds = float(os.environ.get("NEARDUP_SOAK_SECONDS", "120"))
+    found = soak(seconds, 20.0, SEED)
+    third = len(found.samples) // 3
+    before, after = (
+        sum(map(Counter.total, found.samples[begin : begin + third])) / third
+        for begin in (third, 2 * third)
+    )
+    largest = max(found.batches)
+    note = f"{found.events} events, {before / 1e6:.0f} MB, later {after / 1e6:.0f} MB"
+    LINES.append(
+        Line(f"soak of {seconds:.0f} s", note=f"{note}; {max(found.files.values())} files")
+    )
+    assert after < 1.15 * before
+    assert max(found.files.values()) < 200, found.files
+    assert largest[0] > 4 * min(events for events, _ in found.batches), "the burst was noticed"
+    assert max(found.lag) > found.lag[-1]
