@@ -14,6 +14,7 @@ from neardup.benchmarks import (
     clusters_compact,
     clusters_cut,
     clusters_fold,
+    clusters_morph,
     clusters_stream,
 )
 from neardup.benchmarks.figures import Figure, compared
@@ -30,6 +31,7 @@ def run(quick: bool, seed: int) -> list[Figure]:
         *clusters_stream.rows(quick, seed),
         *clusters_cut.rows(quick, seed),
         *clusters_chain.rows(quick, seed),
+        *clusters_morph.rows(quick, seed),
         *clusters_fold.rows(quick, seed),
         *clusters_compact.rows(quick, seed),
     ]

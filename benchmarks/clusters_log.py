@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.dataset as ds
 
 from neardup.clusters.compaction import prepare
 from neardup.clusters.generations import generation_row, prepared_generation, publish_alone
@@ -66,6 +67,13 @@ class Life:
         """By ordinal the cluster that readers see, int64 [n]."""
         rows = self._lake.sql("SELECT cluster_id FROM clusters_current ORDER BY ordinal")
         found: Int64 = rows["cluster_id"].to_numpy()
+        return found
+
+    def components(self) -> Int64:
+        """By ordinal the component as the newest compaction found it, int64 [n]."""
+        own = ds.field("generation") == self._lake.current_generation()
+        rows = self._lake.read("clusters", ["ordinal", "component"], own).sort_by("ordinal")
+        found: Int64 = rows["component"].to_numpy()
         return found
 
 
