@@ -108,10 +108,15 @@ def _reading(lake: Path, name: str, files: list[Path]) -> Iterator[duckdb.DuckDB
         try:
             if files:
                 source = connection.read_parquet(
-                    [str(file) for file in files], hive_partitioning=False, filename=True
+                    [str(file) for file in files],
+                    hive_partitioning=False,
+                    filename=True,
+                    union_by_name=True,
                 )
                 source.create_view("files")
-                connection.execute(f"CREATE VIEW salvaged AS SELECT {_columns(name)} FROM files")
+                connection.execute(
+                    f"CREATE VIEW salvaged AS SELECT {_columns(name, source.columns)} FROM files"
+                )
             else:
                 connection.register("salvaged", spec.schema.empty_table())
             yield connection
@@ -119,13 +124,15 @@ def _reading(lake: Path, name: str, files: list[Path]) -> Iterator[duckdb.DuckDB
             connection.close()
 
 
-def _columns(name: str) -> str:
-    """The columns of a table; those that it is partitioned by stand in the paths of its files."""
+def _columns(name: str, stored: list[str]) -> str:
+    """The columns of a table; those that it is partitioned by stand in the paths of its files, and
+    files of an older format lack some."""
     spec = TABLES[name]
     columns = []
     for field in spec.schema:
         if field.name not in spec.partition_by:
-            columns.append(f'"{field.name}"')
+            absent = "" if field.name in stored else "NULL AS "
+            columns.append(f'{absent}"{field.name}"')
             continue
         text = f"regexp_extract(filename, '/{field.name}=([^/]*)/', 1)"
         kind = "BIGINT" if pa.types.is_integer(field.type) else "VARCHAR"

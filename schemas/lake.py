@@ -27,10 +27,10 @@ from neardup.schemas.fence import Fence
 from neardup.schemas.tables import FORMAT_VERSION, TABLES, TableSpec
 from neardup.schemas.views import VIEWS
 
-_FORMAT_KEY = "neardup.formatVersion"
+FORMAT_KEY = "neardup.formatVersion"
 _RETENTION = timedelta(hours=2)
 _PROPERTIES = {
-    _FORMAT_KEY: str(FORMAT_VERSION),
+    FORMAT_KEY: str(FORMAT_VERSION),
     # Checkpoints, log cleanup and vacuum are maintenance: never on the path of a batch.
     "delta.checkpointInterval": "1000000",
     "delta.logRetentionDuration": "interval 2 hours",
@@ -66,6 +66,9 @@ class Lake:
     @staticmethod
     def _create(path: Path) -> None:
         begun = [name for name in TABLES if _has_rows(path / name)]
+        for name in begun:
+            if DeltaTable.is_deltatable(str(path / name)) and not log_damage(path / name):
+                _check_format(path / name)
         for spec in TABLES.values():
             folder = path / spec.name
             if not DeltaTable.is_deltatable(str(folder)):
@@ -75,7 +78,7 @@ class Lake:
                         f"or is gone, and {(*begun, spec.name)[0]} has rows. Put it back from a "
                         "backup, or run `neardup repair --dry-run`: it says what can be made again."
                     )
-                _create_table(folder, spec)
+                create_table(folder, spec)
 
     def _open(self, spec: TableSpec) -> DeltaTable:
         folder = self.path / spec.name
@@ -91,14 +94,8 @@ class Lake:
                 f"The log of the table {spec.name} is damaged. {said}. Stop what writes to the "
                 "lake and run `neardup repair --dry-run`: it says what can be made again."
             )
-        table = DeltaTable(str(folder))
-        version = table.metadata().configuration.get(_FORMAT_KEY)
-        if version != str(FORMAT_VERSION):
-            raise LakeError(
-                f"{folder} has format version {version}; this neardup reads {FORMAT_VERSION}: "
-                "use the neardup that wrote it, or see CHANGELOG.md for how to bring it over."
-            )
-        return table
+        _check_format(folder)
+        return DeltaTable(str(folder))
 
     def table(self, name: str) -> DeltaTable:
         """The newest snapshot of a table."""
@@ -114,7 +111,7 @@ class Lake:
         with _sentences(self.path, name), passing as properties:
             write_deltalake(
                 self._tables[name],
-                rows.cast(TABLES[name].schema),
+                rows.cast(_plain(TABLES[name].schema)),
                 mode="append",
                 commit_properties=properties,
                 post_commithook_properties=_NO_HOOKS,
@@ -210,11 +207,14 @@ class Lake:
 
         Only for legal erasure, with nobody writing: the tables grow at their end and nowhere else.
         """
-        schema = TABLES[name].schema
+        schema = _plain(TABLES[name].schema)
         changed = (
             batch
             for rows in self.dataset(name).to_batches()
-            for batch in change(pa.Table.from_batches([rows])).cast(schema).to_batches()
+            for batch in change(pa.Table.from_batches([rows]))
+            .select(schema.names)
+            .cast(schema)
+            .to_batches()
         )
         write_deltalake(
             self._tables[name],
@@ -253,7 +253,7 @@ def write_table(
     folder: Path, spec: TableSpec, parts: Iterable[pa.RecordBatchReader | pa.Table]
 ) -> None:
     """A new table with these rows, one commit a part."""
-    table = _create_table(folder, spec)
+    table = create_table(folder, spec)
     for part in parts:
         batches = part.to_batches() if isinstance(part, pa.Table) else part
         cast = (
@@ -269,7 +269,24 @@ def write_table(
         )
 
 
-def _create_table(folder: Path, spec: TableSpec) -> DeltaTable:
+def _plain(schema: pa.Schema) -> pa.Schema:
+    """Without comments: Delta refuses rows whose comments are not those that the table was made
+    with, though columns and types are the same."""
+    return pa.schema([field.remove_metadata() for field in schema])
+
+
+def _check_format(folder: Path) -> None:
+    version = DeltaTable(str(folder)).metadata().configuration.get(FORMAT_KEY)
+    if version != str(FORMAT_VERSION):
+        newer = version is not None and int(version) > FORMAT_VERSION
+        raise LakeError(
+            f"{folder} has format version {version}; this neardup reads {FORMAT_VERSION}: "
+            + ("a newer neardup wrote it, use that." if newer else "run `neardup migrate`.")
+        )
+
+
+def create_table(folder: Path, spec: TableSpec) -> DeltaTable:
+    """The empty table, if there is none yet."""
     folder.mkdir(parents=True, exist_ok=True)
     return DeltaTable.create(
         str(folder),
