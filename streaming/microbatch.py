@@ -149,10 +149,10 @@ class MicroBatch:
         with report.stage("decide"):
             decided = decide(self.state, good)
         report.added = len(decided.adds)
-        self._cache.value = self.state.cache.taken_counts()
+        self._cache.value = Counter()
         with report.stage("search"):
             settled = self._search(decided)
-        report.cache = self._cache.value
+        report.cache = self._cache.value + self.state.cache.taken_counts()
         report.candidates, report.links = settled.scored, len(settled.links.score)
         self._attach(decided, settled)
         self._stamp(decided)
