@@ -9,8 +9,8 @@ from neardup.clusters.compaction import prepare
 from neardup.clusters.evidence import Evidence
 from neardup.clusters.generations import generation_row, prepared_generation, publish_alone
 from neardup.clusters.ledger import Ledger, restore
-from neardup.clusters.people import say
 from neardup.clusters.recompute import Recipe
+from neardup.clusters.saying import say
 from neardup.clusters.work import Here
 from neardup.index.store import PinStore
 from neardup.schemas.errors import OverrideError

@@ -10,7 +10,8 @@ from neardup.answers.show import cluster_of, members, show
 from neardup.cli.main import cli
 from neardup.clusters.generations import generation_row
 from neardup.clusters.ledger import Ledger
-from neardup.clusters.people import commit_waiting, say
+from neardup.clusters.people import commit_waiting
+from neardup.clusters.saying import say
 from neardup.index.store import PinStore
 from neardup.models.classifier import Classifier
 from neardup.schemas.errors import LakeError

@@ -76,31 +76,50 @@ def forget(number: int, **said: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a row.")
 @config_option
 def show(everything: bool, as_json: bool, config: Path | None) -> None:
-    """What holds, with who said it and why."""
+    """What holds, with who said it and why; what no batch has taken into the log yet is marked."""
     from neardup.clusters.overrides import in_force
+    from neardup.clusters.people import heard
     from neardup.schemas.lake import Lake
     from neardup.schemas.settings import load_settings
 
     lake = Lake(load_settings(config).lake.path)
     rows = lake.read("overrides").sort_by("sequence").to_pylist()
+    last = max(heard(lake), default=-1)
     for row in rows if everything else in_force(rows):
+        waits = row["sequence"] > last
         if as_json:
-            click.echo(json.dumps({**row, "written_at": row["written_at"].isoformat()}))
+            when = row["written_at"].isoformat()
+            click.echo(json.dumps({**row, "written_at": when, "waits": waits}))
         else:
-            click.echo(_line(row))
+            click.echo(_line(row) + ("  waits for the stream" if waits else ""))
 
 
 def _say(kind: str, who: str, why: str, config: Path | None, **names: Any) -> None:
-    from neardup.clusters.people import say
+    from neardup.clusters.saying import say
+    from neardup.infra.holders import holder
     from neardup.schemas.lake import Lake
     from neardup.schemas.settings import load_settings
 
-    spoken = say(Lake(load_settings(config).lake.path), kind, who, why, **names)
+    lake = Lake(load_settings(config).lake.path)
+    spoken = say(lake, kind, who, why, **names)
     click.echo(_line(spoken.row))
+    click.echo(_when(holder(lake.path / ".stream.lock"), kind), err=True)
     for pin_id in spoken.absent:
         click.echo(
             f"{printable(pin_id)} is no live pin: this holds when one of that name comes.", err=True
         )
+
+
+def _when(writer: int | None, kind: str) -> str:
+    """When it counts; ``writer``: the process that writes the lake, as far as this machine sees."""
+    if kind == "forget":
+        return "The next compaction acts on it."
+    if writer is not None:
+        return f"Process {writer} writes the lake and takes this up within about a second."
+    return (
+        "No stream runs on this machine: it counts from the stream's next start, or from the next "
+        "compaction, on."
+    )
 
 
 def _line(row: Any) -> str:
