@@ -1,6 +1,7 @@
 """Real Kafka, real Spark, real TensorFlow, real Delta: the way of pins from event to answer."""
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -183,6 +184,7 @@ def test_segments_were_written_and_searched(whole: tuple[System, dict[str, str]]
         (first, first + FLUSH_PINS) for first in range(0, 48, FLUSH_PINS)
     ]
     assert len(system.reports) > 1
+    assert sum((report.cache for report in system.reports), Counter())["hit"] > 0
     flushed = system.lake.rows(
         """SELECT count(*) AS n FROM pins p, unnest(p.links) AS l(link)
         JOIN pins older ON older.ordinal = l.link.ordinal
