@@ -24,6 +24,19 @@ def stacked(signatures: Sequence[bytes]) -> npt.NDArray[np.uint8]:
     return np.frombuffer(b"".join(signatures), np.uint8).reshape(-1, SIGNATURE_BYTES)
 
 
+def signatures_of(column: pa.Array) -> npt.NDArray[np.uint8]:
+    """As ``stacked``, of a column of binary without nulls; no copy is made."""
+    return _flat(column.cast(pa.large_binary()))[1].reshape(-1, SIGNATURE_BYTES)
+
+
+def _flat(column: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """Of a large string or binary column: where each value ends, int64 [n], and all their bytes."""
+    _, offsets, data = column.buffers()
+    bounds = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
+    whole = np.frombuffer(data, np.uint8)[bounds[0] : bounds[-1]]
+    return bounds[1:] - bounds[0], whole
+
+
 def reserve(file: BinaryIO, size: int) -> None:
     """Make a file ``size`` bytes long, all of them on the disk: whoever writes into a mapped file
     that has none there when the disk is full is ended by SIGBUS.
@@ -91,11 +104,12 @@ class PinStore:
     def __len__(self) -> int:
         return len(self._signatures)
 
-    def extend(self, pin_ids: Sequence[str], signatures: npt.NDArray[np.uint8]) -> None:
+    def extend(self, pin_ids: Sequence[str] | pa.Array, signatures: npt.NDArray[np.uint8]) -> None:
         """Append pins whose ordinals follow those already here; signatures uint8 [n, 128]."""
-        encoded = [pin_id.encode("utf-8") for pin_id in pin_ids]
-        ends = np.cumsum([len(pin_id) for pin_id in encoded], dtype=np.int64) + len(self._ids)
-        self._ids.extend(np.frombuffer(b"".join(encoded), np.uint8)[:, None])
+        ids = pin_ids if isinstance(pin_ids, pa.Array) else pa.array(pin_ids, pa.large_string())
+        ends, encoded = _flat(ids.cast(pa.large_string()))
+        ends = ends + len(self._ids)
+        self._ids.extend(encoded[:, None])
         self._offsets.extend(ends[:, None])
         self._signatures.extend(signatures)  # last: whoever reads beside it sees whole pins
 
