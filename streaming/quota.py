@@ -3,7 +3,7 @@
 Of every ``window`` positions of a partition, at most ``events`` may become pins of one source.
 Positions cannot be forged and come in one order, so the same log gives the same decisions however
 it is cut into batches, killed or read again; a clock would not. What is counted is what the log
-has: accepted events of the window, at most ``window`` sources of a partition at a time.
+has: accepted events of the window, of at most ``window`` sources of a partition at a time.
 """
 
 from collections import Counter
@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neardup.schemas.lake import Lake
+
+NAMED = 128
+"""Characters of a source that tell it from others; a name may be as long as an event."""
 
 
 @dataclass
@@ -42,7 +45,7 @@ class Meter:
         usage = self._usage(row["partition"], row["offset"]) if self.events else None
         if usage is None:
             return None
-        source = row["source"]
+        source = row["source"] and row["source"][:NAMED]
         if usage.events[source] >= self.events:
             return (
                 f"source {source!r} has {self.events} events among positions "
@@ -74,14 +77,15 @@ def read_meter(lake: Lake, topic_id: str, events: int, window: int) -> Meter:
         return meter
     rows = lake.rows(
         """WITH own AS (
-            SELECT partition, "offset", kind, source, "offset" // $window AS part FROM pins
-            WHERE topic_id = $topic
+            SELECT partition, "offset", kind, left(source, $named) AS source,
+                   "offset" // $window AS part
+            FROM pins WHERE topic_id = $topic
         ), newest AS (
             SELECT partition, max("offset") AS last, max(part) AS part FROM own GROUP BY partition
         )
         SELECT partition, last, part, source, count(*) FILTER (kind <> 'delete') AS events
         FROM own JOIN newest USING (partition, part) GROUP BY ALL""",
-        {"topic": topic_id, "window": window},
+        {"topic": topic_id, "window": window, "named": NAMED},
     )
     for row in rows:
         usage = meter.partitions.setdefault(row["partition"], Usage(row["last"], row["part"]))

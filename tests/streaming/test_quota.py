@@ -15,7 +15,7 @@ from neardup.schemas.lake import Lake
 from neardup.schemas.settings import EventSettings, ModelSettings
 from neardup.streaming import poison
 from neardup.streaming.hashing import HashingPlan, hash_batches
-from neardup.streaming.quota import Meter, read_meter
+from neardup.streaming.quota import NAMED, Meter, read_meter
 from neardup.streaming.sources import RECORDS
 from tests.lakes import pin
 from tests.paths.pictures import WHEN, event, with_embedding
@@ -100,7 +100,8 @@ def test_a_flood_is_refused_with_its_bytes_on_both_ways_of_hashing() -> None:
 
 def test_a_restart_reads_the_counts_from_the_log(tmp_path: Path) -> None:
     lake = Lake.create(tmp_path / "lake")
-    sources = ["a", "b", "a", "a", "a", None, "a", "b"]
+    a, b = "ä" * (NAMED - 1) + "a", "ä" * (NAMED - 1) + "b"
+    sources = [a, b, a, a, a, None, a + "more", b]
     kinds = ["add", "add", "repeat", "add", "delete", "add", "add", "add"]
     rows = [
         pin(f"p{i}", 0, 4 + i, kind, event_time=WHEN, source=source)
@@ -111,4 +112,4 @@ def test_a_restart_reads_the_counts_from_the_log(tmp_path: Path) -> None:
     counted = Meter(9, WINDOW)
     counted.count([*rows, *elsewhere])
     assert read_meter(lake, "t", 9, WINDOW) == counted
-    assert counted.partitions[0].events == {"a": 2, None: 1, "b": 1}  # of positions 7 to 13
+    assert counted.partitions[0].events == {a: 2, None: 1, b: 1}  # of positions 7 to 13
