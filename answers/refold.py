@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from neardup.clusters.evidence import Evidence
-from neardup.clusters.fold import FOUNDER_BITS, NOBODY
+from neardup.clusters.fold import NOBODY
 from neardup.clusters.generations import announce, generation_row
-from neardup.clusters.identity import history, keep_ids
+from neardup.clusters.identity import history, kept_ids
 from neardup.clusters.ledger import (
     FOLDED,
     LOG_ORDER,
@@ -85,7 +85,7 @@ def fold_anew(lake: Lake, evidences: Evidences) -> int:
         live = pins[standing.cluster_ids != NOBODY]
         heads = standing.heads[live]
         old = _last_known(lake, damaged, len(pins))[live]
-        new = kept_ids(old, standing.cluster_ids[live], generation)
+        new = kept_ids(old, live, standing.cluster_ids[live], generation)
         through = ledger.through
         columns = {
             "pin_id": ledger.store.pin_ids(live),
@@ -106,20 +106,6 @@ def fold_anew(lake: Lake, evidences: Evidences) -> int:
     generation_row(lake, damaged, "removed", through_batch_seq=-1)
     lake.remove_generation(damaged)
     return generation
-
-
-def kept_ids(old: Int64, folded: Int64, generation: int) -> Int64:
-    """Ids int64 [n] for clusters ``folded``; of pins with ``old`` NOBODY nobody knows their last.
-
-    As ``identity.keep_ids`` among the others. A cluster of none of them has a new id.
-    """
-    ids, cluster = np.unique(folded, return_inverse=True)
-    known = np.flatnonzero(old != NOBODY)
-    if len(known):
-        kept = keep_ids(old[known], cluster[known], generation)
-        before = kept >> FOUNDER_BITS < generation
-        ids[cluster[known[before]]] = kept[before]
-    return ids[cluster]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup.clusters.ascending import among
-from neardup.clusters.fold import FOUNDER_BITS
+from neardup.clusters.fold import FOUNDER_BITS, NOBODY
 
 Ids = npt.NDArray[np.int64]
 
@@ -42,6 +42,20 @@ def keep_ids(old_ids: Ids, parts: Ids, generation: int) -> Ids:
     new = (generation << FOUNDER_BITS) | founders
     ids: Ids = np.where(chosen < 0, new, np.append(names, 0)[chosen])[part]
     return ids
+
+
+def kept_ids(old: Ids, ordinals: Ids, folded: Ids, generation: int) -> Ids:
+    """As ``keep_ids``, int64 [n], where nobody knows the cluster before of some pins (NOBODY).
+
+    ``ordinals`` int64 [n], ascending, are the pins; ``folded`` names their new clusters. One that
+    holds none whose cluster before is known has a new id.
+    """
+    _, oldest, cluster = np.unique(folded, return_index=True, return_inverse=True)
+    ids: Ids = generation << FOUNDER_BITS | ordinals[oldest]
+    known = np.flatnonzero(old != NOBODY)
+    if len(known):
+        ids[cluster[known]] = keep_ids(old[known], ordinals[oldest][cluster[known]], generation)
+    return ids[cluster]
 
 
 def history(old_ids: Ids, new_ids: Ids) -> History:

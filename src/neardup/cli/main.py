@@ -26,6 +26,7 @@ COMMANDS = {
     "status": "How the lake stands, and how far the stream is behind.",
     "verify": "Check that the tables are as they must always be.",
     "repair": "Make damaged tables again from the log.",
+    "rebuild": "Put a lake of another hasher in the place of this one.",
     "migrate": "Bring a lake of an older format to this one.",
     "quarantine": "Rejected events: list, show, send again after a fix.",
     "report": "Write an HTML page of the clusters, with thumbnails.",
