@@ -1,6 +1,7 @@
 """People's word in the fold of a log: against a naive model, and what changes nothing."""
 
 from collections.abc import Callable, Iterable
+from itertools import permutations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,7 +19,7 @@ from neardup.clusters.people import events as as_events
 from neardup.index.store import PinStore
 from neardup.schemas.tables import PINS
 from tests.clusters.naive_word import Row, Town, became
-from tests.clusters.test_fold import History, evidence
+from tests.clusters.test_fold import BITS, History, evidence, links_to
 
 PINS_AT_MOST = 160
 FIELDS = [PINS.schema.field(name) for name in FOLDED]
@@ -173,3 +174,45 @@ def test_what_changes_nothing(seed: int) -> None:
 def again(row: Row) -> Row:
     """The same event once more, as the log has it: of a pin that is there a repeat."""
     return {**row, "kind": "repeat", "ordinal": None, "previous": row["ordinal"], "links": []}
+
+
+def chained(order: str, far: int, spoken: list[Row]) -> dict[str, int]:
+    """Clusters of a, b, c, where b is a near copy of both and a and c differ in ``far`` bits."""
+    bits = np.zeros((3, BITS), np.uint8)
+    bits["abc".index("b"), : far // 2] = 1
+    bits["abc".index("c"), :far] = 1
+    signatures = np.packbits(bits, axis=1)[["abc".index(name) for name in order]]
+    events = [
+        {
+            "pin_id": name,
+            "kind": "add",
+            "ordinal": ordinal,
+            "previous": None,
+            "offset": ordinal,
+            "links": [
+                {"ordinal": link.ordinal, "overlap": 1, "hamming": 1, "score": link.score}
+                for link in links_to(signatures, ordinal, far - 1)
+            ],
+        }
+        for ordinal, name in enumerate(order)
+    ]
+    standing = folded([(spoken, events)], signatures)
+    return {name: standing[ordinal][0] for ordinal, name in enumerate(order)}
+
+
+def word(kind: str, pin_id: str, other: str) -> Row:
+    row = {"sequence": 0, "kind": kind, "pin_id": pin_id, "other": other}
+    return {**row, "left": None, "forgets": None, "who": "ann", "why": "a test"}
+
+
+@pytest.mark.parametrize("order", ["".join(order) for order in permutations("abc")])
+def test_a_chain_of_three_in_any_order(order: str) -> None:
+    """Near ends: one cluster. Ends too far apart never meet, and b is with one of them."""
+    assert len(set(chained(order, 300, []).values())) == 1
+    far = chained(order, 400, [])
+    assert far["a"] != far["c"] and far["b"] in (far["a"], far["c"])
+    first = next(name for name in order if name != "b")
+    assert far["b"] == far[first], "the one that is there first"
+    told = chained(order, 300, [word("unlink", "c", "a")])
+    assert told["a"] != told["c"] and told["b"] in (told["a"], told["c"])
+    assert len(set(chained(order, 400, [word("link", "a", "c")]).values())) == 1
