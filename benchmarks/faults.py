@@ -47,7 +47,7 @@ class Plan(NamedTuple):
 
 
 FULL = Plan(200_000, 60.0, 3, 200.0, (0, 100_000, JUDGED), 3)
-QUICK = Plan(6_000, 60.0, 1, 50.0, (0,), 1)
+QUICK = Plan(13_000, 60.0, 1, 50.0, (0,), 1)
 SENT_SECONDS = 300.0
 WARM_SECONDS, CALM_SECONDS = 5.0, 10.0
 EMPTY_BATCH = re.compile(r"batch \d+: 0 events")

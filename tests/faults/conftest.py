@@ -1,6 +1,5 @@
 """One topic for all fault tests, the undisturbed run over it, and the table at the end."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ from neardup.infra.kafka import Broker
 from neardup.infra.topics import create_topic
 from neardup.streaming.produce import PinProducer
 from tests.faults.events import SEED, Event, events
-from tests.faults.report import LINES, write
+from tests.faults.report import LINES
 from tests.faults.system import System
 
 PARTITIONS = 2
@@ -44,6 +43,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section(f"faults: events of seed {SEED}")
     for line in LINES:
         terminalreporter.write_line(str(line))
-    where = os.environ.get("NEARDUP_FAULTS_JSON")
-    if where:
-        write(Path(where))

@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
@@ -83,18 +84,22 @@ def note(
     """Assert that nothing is wrong, and note what was compared."""
     rows = sum(map(len, expected.values()))
     for place in [places] if isinstance(places, str) else places:
-        LINES.append(Line(place, killed, len(expected) - len(wrong), len(expected), rows))
+        keep(Line(place, killed, len(expected) - len(wrong), len(expected), rows))
     assert wrong == {}, f"after {places}:\n{rough.words(6000)}"
 
 
 def stopped(killed: str, place: str, rough: System, sentence: str) -> None:
     """Assert that the system said why it does not go on, and note it."""
     assert sentence in rough.words(), rough.words()
-    LINES.append(Line(place, killed, note=f'"...{sentence}..."'))
+    keep(Line(place, killed, note=f'"...{sentence}..."'))
 
 
-def write(path: Path) -> None:
-    path.write_text(json.dumps([asdict(line) for line in LINES], indent=1), "utf-8")
+def keep(line: Line) -> None:
+    """For the table at the end; at once for the file, in case there is no end."""
+    LINES.append(line)
+    where = os.environ.get("NEARDUP_FAULTS_JSON")
+    if where:
+        Path(where).write_text(json.dumps([asdict(line) for line in LINES], indent=1), "utf-8")
 
 
 if __name__ == "__main__":
