@@ -32,9 +32,10 @@ lint: setup  ## ruff, mypy --strict and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup  ## the stages of a micro-batch, measured
+bench: setup  ## ten minutes of benchmarks; says what got worse since the recorded results
 	mkdir -p build
-	$(BIN)/neardup bench smoke --quick --json build/bench-smoke.json
+	for name in smoke commits stream; do \
+		$(BIN)/neardup bench $$name --quick --compare --json build/bench.json || exit 1; done
 
 clean:  ## remove .venv, caches and what the demo wrote; the jars stay in the user's cache
 	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

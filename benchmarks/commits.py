@@ -38,13 +38,13 @@ def run(quick: bool, seed: int) -> list[Figure]:
     first, last = seconds[:part], seconds[-part:]
     worst = float(np.percentile(last, 99) / median(last))
     row = compared(
-        f"commits of a batch, the last {part:,} of {n:,} batches",
+        "commits of a batch at the end of the day",
         "ms",
         [1e3 * s for s in last],
-        f"the first {part:,}",
+        "at its begin",
         [1e3 * s for s in first],
         target="ratio <= 1.2, p99 <= 3 times the median",
-        quality=f"p99 is {worst:.1f} times the median, of the first "
+        quality=f"{part:,} batches at each end of {n:,}; p99 is {worst:.1f} times the median, of the first "
         f"{np.percentile(first, 99) / median(first):.1f}; maintenance every {every:g} s beside it",
     )
     assert row.ratio is not None

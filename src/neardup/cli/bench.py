@@ -16,7 +16,10 @@ import click
     help="Write the figures there; rows of other benchmarks in the file stay.",
 )
 @click.option("--record", is_flag=True, help="Write into the docs' results file and its page.")
-def command(name: str, quick: bool, seed: int, path: Path | None, record: bool) -> None:
+@click.option("--compare", is_flag=True, help="Say what got worse since the recorded results.")
+def command(
+    name: str, quick: bool, seed: int, path: Path | None, record: bool, compare: bool
+) -> None:
     """Run the benchmark NAME and print its figures, each beside its peer."""
     from neardup.benchmarks.figures import (
         PAGE,
@@ -27,9 +30,12 @@ def command(name: str, quick: bool, seed: int, path: Path | None, record: bool) 
         table,
         write_figures,
     )
+    from neardup.benchmarks.regress import worse
 
     figures = run(name, quick, seed)
     click.echo(table(figures))
+    if compare:
+        click.echo("\n".join(worse(read_figures(RESULTS), figures)) or "nothing got worse")
     if path is not None:
         write_figures(path, figures)
     if record:
