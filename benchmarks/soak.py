@@ -76,7 +76,7 @@ def soak(seconds: float, rate: float, seed: int) -> Soak:
             config, log = directory / "neardup.toml", directory / "stream.log"
             config.write_text(SETTINGS.format(bootstrap=broker.bootstrap), "utf-8")
             with python_process([*NEARDUP, "stream", "--config", str(config)], log) as process:
-                seen = Watch(Lake(directory / "lake"), kafka)
+                seen = Watch(Lake(directory / "lake"), kafka, log)
                 _run(seen, process, seconds, rate, seed)
             seen.found.batches = batches(log)
     return seen.found
@@ -85,8 +85,8 @@ def soak(seconds: float, rate: float, seed: int) -> Soak:
 class Watch:
     """Looks at the tables and the topic."""
 
-    def __init__(self, lake: Lake, kafka: KafkaSettings) -> None:
-        self.lake, self.kafka, self.found = lake, kafka, Soak()
+    def __init__(self, lake: Lake, kafka: KafkaSettings, log: Path) -> None:
+        self.lake, self.kafka, self.log, self.found = lake, kafka, log, Soak()
 
     def waiting(self) -> int:
         """Events that are in the topic and in neither table."""
@@ -122,7 +122,8 @@ def _run(seen: Watch, process: psutil.Process, seconds: float, rate: float, seed
 
 def _sample(seen: Watch, process: psutil.Process) -> None:
     if process.status() == psutil.STATUS_ZOMBIE:
-        raise StreamError("The stream has ended.")
+        words = seen.log.read_text("utf-8", errors="replace")[-3000:]
+        raise StreamError(f"The stream has ended:\n{words}")
     seen.found.samples.append(memory(process))
     seen.found.files |= seen.files()
     seen.found.lag.append(seen.waiting())
