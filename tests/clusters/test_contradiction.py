@@ -40,6 +40,11 @@ LINKS = [row(0, "link", "a", "b"), row(1, "link", "c", "b"), row(2, "link", "c",
             row(9, "link", "b", "c"),
             [f"b = c {by(9)}", f"a = b {by(0)}", f"c != a {by(1)}"],
         ),
+        (  # the shorter proof of two
+            [*LINKS[:2], row(2, "unlink", "a", "d"), row(3, "unlink", "c", "d")],
+            row(9, "link", "d", "c"),
+            [f"d = c {by(9)}", f"c != d {by(3)}"],
+        ),
         (  # a move keeps its pin apart from the cluster that it left
             [row(0, "move", "a", "b", left="c")],
             row(9, "link", "b", "c"),
