@@ -27,6 +27,8 @@ BENCHMARKS = {
     "clusters": "Components, the k-cut and the fold, beside libraries and the exact optimum.",
     "stream": "How late, how fast and at what price, beside Spark alone.",
     "faults": "What it costs that any process may be killed at any moment.",
+    "stream_large": "The same over ten million pins, beside one million.",
+    "stream_images": "The stream of JPEG bytes, beside decoding and the network alone.",
     "commits": "A day of micro-batches: what a commit costs at its end.",
     "views": "Searching for mirrored and turned views of a picture: what it finds and costs.",
 }
