@@ -46,7 +46,7 @@ def examine(
     """
     checks = [python_version(), java_version(), versions_fit(installed_versions())]
     checks += [jars_present(locked(name)) for name in SETS]
-    checks += [memory(installed_memory()), disk(lake)]
+    checks += [memory(installed_memory()), disk(lake), temporary()]
     checks += [check() for check in more]
     return [*checks, *ports(kafka), *broker(kafka, topic)]
 
@@ -148,6 +148,19 @@ def disk(lake: Path) -> Check:
         free >= MINIMUM_FREE_DISK,
         f"{free / GIB:.1f} GiB free at {place}",
         f"free {MINIMUM_FREE_DISK / GIB:.0f} GiB there or choose another lake.path",
+    )
+
+
+def temporary() -> Check:
+    """Room for what a running stream maps into memory: signatures, ids, decoded segments."""
+    place = Path(tempfile.gettempdir())
+    free = shutil.disk_usage(place).free
+    return Check(
+        "TMPDIR",
+        free >= MINIMUM_FREE_DISK,
+        f"{free / GIB:.1f} GiB free at {place}",
+        "free some space there or set TMPDIR to a folder on a larger disk; a pin takes up to 2 kB",
+        required=False,
     )
 
 

@@ -1,6 +1,7 @@
 """What the doctor calls ill, and that only what is needed fails it."""
 
 import socket
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,13 @@ def test_little_memory_is_a_warning() -> None:
     check = doctor.memory(doctor.GIB)
     assert not check.ok
     assert healthy([check])
+
+
+def test_little_room_for_temporary_files_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor.temporary().found.endswith(tempfile.gettempdir())
+    monkeypatch.setattr(doctor, "MINIMUM_FREE_DISK", 2**60)
+    check = doctor.temporary()
+    assert not check.ok and healthy([check])
 
 
 def test_a_needed_check_fails_the_doctor() -> None:
