@@ -98,7 +98,7 @@ class Repair:
             _refuse(found, accept_loss)
             aside = new_aside(self.path)
             self._write_anew(found, aside)
-            work = remake.Work(Lake(self.path), aside, self.evidences, self.flush_pins)
+            work = remake.Work(Lake.create(self.path), aside, self.evidences, self.flush_pins)
             return self._make_again(work, unfinished | {one.table for one in found if one.files})
 
     def _write_anew(self, found: list[Damage], aside: Path) -> None:
