@@ -15,6 +15,7 @@ from neardup.benchmarks import (
     clusters_cut,
     clusters_fold,
     clusters_morph,
+    clusters_pages,
     clusters_stream,
 )
 from neardup.benchmarks.figures import Figure, compared
@@ -33,6 +34,7 @@ def run(quick: bool, seed: int) -> list[Figure]:
         *clusters_chain.rows(quick, seed),
         *clusters_morph.rows(quick, seed),
         *clusters_fold.rows(quick, seed),
+        *clusters_pages.rows(quick),
         *clusters_compact.rows(quick, seed),
     ]
 

@@ -59,6 +59,9 @@ def test_words_hold_in_the_stream_after_a_restart_and_after_a_compaction(
         producer.send_raw(*with_embedding("c-copy", shown["c"], MODEL))
     system.wait_for("two more", lambda: "c-copy" in clusters(lake))
     assert not apart(lake, "a", "b") and apart(lake, "c", "c-copy")
+    to = str(clusters(lake)["c-copy"])
+    assert system.run("override", "move", "d-copy", to, *why) == 0
+    system.wait_for("d-copy with c-copy", lambda: not apart(lake, "d-copy", "c-copy"), 20)
     assert system.stop(stream) == 0, system.words()
 
     before = clusters(lake)
@@ -66,7 +69,8 @@ def test_words_hold_in_the_stream_after_a_restart_and_after_a_compaction(
     assert clusters(lake) == before, "a restart changes nothing"
     assert system.run("compact") == 0, system.words()
     found = clusters(lake)
-    assert found["a"] == found["b"] and len(set(found.values())) == 5
+    assert found["a"] == found["b"] and found["d-copy"] == found["c-copy"]
+    assert len(set(found.values())) == 4
     assert system.run("override", "forget", "0", *why) == 0
     assert system.run("compact") == 0, system.words()
     assert apart(lake, "a", "b"), "taken back, the next compaction weighs them anew"
