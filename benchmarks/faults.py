@@ -216,7 +216,7 @@ def _restarts(
     lake_of(n, seed, folder)
     kafka = topic_of(broker, folder.name)
     parts = (events[i : i + RESTART_EVENTS] for i in range(0, len(events), RESTART_EVENTS))
-    found: dict[str, list[float]] = {"there": [], "gone": []}
+    found: dict[str, list[float]] = {"there": [], "gone": []} if n else {"there": []}
     with Stream.over(broker, folder.name, folder) as stream, stream.watcher() as watcher:
         for decoded in [None, *list(found) * plan.starts]:
             if decoded == "gone":
