@@ -181,7 +181,8 @@ def rows(seconds: float, rate: float, seed: int) -> list[Figure]:
             f"soak of {seconds / 60:.0f} min at {rate:.0f} events/s: {kind}, last third",
             "MB",
             [sample[kind] / 1e6 for sample in found.samples[-third:]],
-            quality=f"first third {median(s[kind] for s in found.samples[:third]) / 1e6:.0f} MB",
+            quality=f"thirds before: {_megabytes(found.samples[:third], kind)}, "
+            f"{_megabytes(found.samples[third:-third], kind)}",
             seed=seed,
         )
         for kind in sorted(found.samples[-1])
@@ -213,3 +214,7 @@ def rows(seconds: float, rate: float, seed: int) -> list[Figure]:
             seed=seed,
         ),
     ]
+
+
+def _megabytes(samples: list[Counter[str]], kind: str) -> str:
+    return f"{median(sample[kind] for sample in samples) / 1e6:.0f} MB"
