@@ -1,7 +1,8 @@
 """`neardup bench clusters`: components, the k-cut and the fold, beside libraries and the optimum.
 
-No Spark, unless a row says so; a lake for the compaction, whose times are the clock's, and for the
-stream against a batch run. Other times are the processor's (of this thread) unless they say else.
+The stream against a batch run, and the chains of real pictures, need the data of ``index_data``.
+Times of compaction and pages are the clock's; others the processor's (of this thread) unless a row
+says else.
 """
 
 import numpy as np
