@@ -21,7 +21,7 @@ demo: setup  ## real pictures through the whole system; writes demo/report.html
 test: lint  ## lint, then every test
 	$(BIN)/pytest
 
-faults: setup  ## kill, cut off, replay: every fault and what the tables are afterwards (half an hour)
+faults: setup  ## kill, cut off, replay: every fault and what the tables are afterwards (an hour)
 	mkdir -p build
 	NEARDUP_FAULTS_JSON=build/faults.json $(BIN)/pytest tests/faults -m "path or faults"
 	$(BIN)/python -m tests.faults.report build/faults.json
