@@ -35,25 +35,25 @@ JUDGED = 1_000_000
 
 
 class Plan(NamedTuple):
-    """``backlog`` events with a kill every ``every`` seconds; ``kills`` at ``rate`` events a
-    second; ``starts`` of lakes of ``sizes``."""
+    """``backlog`` events with a kill every ``every`` seconds, at ``most`` so often: a machine that
+    takes longer to start would never come to an end; ``kills`` at ``rate`` events a second;
+    ``starts`` of lakes of ``sizes``."""
 
     backlog: int
     every: float
+    most: int
     kills: int
     rate: float
     sizes: Sequence[int]
     starts: int
 
 
-FULL = Plan(200_000, 60.0, 3, 200.0, (0, 100_000, JUDGED), 3)
-QUICK = Plan(13_000, 60.0, 1, 50.0, (0,), 1)
+FULL = Plan(200_000, 60.0, 20, 3, 200.0, (0, 100_000, JUDGED), 3)
+QUICK = Plan(13_000, 4.0, 1, 1, 50.0, (0,), 1)
 SENT_SECONDS = 300.0
 WARM_SECONDS, CALM_SECONDS = 5.0, 10.0
 EMPTY_BATCH = re.compile(r"batch \d+: 0 events")
 RESTART_EVENTS = 100
-MOST_KILLS = 20
-"""A machine that takes more than ``every`` seconds to start would never come to an end."""
 
 
 def run(quick: bool, seed: int) -> list[Figure]:
@@ -108,7 +108,7 @@ def throughput(
     ):
         peace, _ = drained(calm, len(events), iter(()))
         calm.kill()
-        storm, kills = drained(rough, len(events), islice(every(plan.every, rng), MOST_KILLS))
+        storm, kills = drained(rough, len(events), islice(every(plan.every, rng), plan.most))
         same = same_events(calm.lake, rough.lake)
     ratio = storm / peace
     return compared(
@@ -118,7 +118,7 @@ def throughput(
         "without",
         [peace],
         target="ratio >= .7",
-        met=ratio >= 0.7,
+        met=ratio >= 0.7 if kills else None,
         quality=f"{kills} kills of seed {seed}; {same}",
     )
 
