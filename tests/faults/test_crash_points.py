@@ -16,10 +16,10 @@ SHORT = ["pins.before:2", "clusters.before", "segments.after"]
 
 ONCE = {
     "the beginning": [
-        "plans.before",
-        "plans.after",
         "generations.before",
         "generations.after",
+        "plans.before",
+        "plans.after",
         "batch.asked:2",
         "quarantine.before",
         "pins.before:2",
