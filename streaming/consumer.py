@@ -66,7 +66,7 @@ class Consumer:
         self._bounds = Bounds(
             stream.target_batch_seconds, stream.min_events_per_batch, stream.max_events_per_batch
         )
-        self._limit = first_limit(self._bounds)
+        self._limit = first_limit(stream.first_events_per_batch, self._bounds)
         self._seen: list[Seen] = []
         self._resized = False
         self._writer: Writer

@@ -23,16 +23,16 @@ class Seen(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """Seconds that a full batch should take, and between what its limit is chosen."""
+    """Seconds that a full batch should take, and the least and most that it may hold: most wins."""
 
     seconds: float
     least: int
     most: int
 
 
-def first_limit(bounds: Bounds) -> int:
-    """Before anything was seen."""
-    return min(bounds.least, bounds.most)
+def first_limit(first: int, bounds: Bounds) -> int:
+    """``first`` within the bounds: before anything was seen."""
+    return min(max(first, bounds.least), bounds.most)
 
 
 def next_limit(limit: int, seen: Sequence[Seen], bounds: Bounds) -> int:

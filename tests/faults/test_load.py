@@ -19,6 +19,7 @@ from tests.faults.events import SEED, events
 from tests.faults.system import System, differences, partition
 
 ADAPTIVE = """\
+first_events_per_batch = 3
 min_events_per_batch = 3
 target_batch_seconds = 60
 """

@@ -32,7 +32,7 @@ def test_calm_batches_change_nothing(seen: list[Seen]) -> None:
 @given(st.floats(0.0, 1.5), st.floats(1e-5, 1e-2))
 def test_a_backlog_reaches_the_target_time_and_stays(alone: float, each: float) -> None:
     """A batch costs ``alone`` seconds, and ``each`` for every event."""
-    limit, limits = first_limit(BOUNDS), []
+    limit, limits = first_limit(2_000, BOUNDS), []
     for _ in range(12):
         limit = next_limit(limit, [Seen(limit, alone + each * limit)] * 2, BOUNDS)
         limits.append(limit)
@@ -40,6 +40,12 @@ def test_a_backlog_reaches_the_target_time_and_stays(alone: float, each: float) 
     seconds = alone + each * limit
     assert limit * WORTH >= BOUNDS.most or seconds >= BOUNDS.seconds / WORTH - 0.01
     assert limit <= BOUNDS.least * WORTH or seconds <= BOUNDS.seconds * WORTH + 0.01
+
+
+def test_the_first_limit_is_within_the_bounds() -> None:
+    assert first_limit(2_000, BOUNDS) == 2_000
+    assert first_limit(10, BOUNDS) == 1_000
+    assert first_limit(50_000, BOUNDS) == 20_000
 
 
 def test_one_slow_batch_is_no_reason() -> None:
@@ -50,5 +56,5 @@ def test_one_slow_batch_is_no_reason() -> None:
 def test_without_room_between_the_bounds_the_limit_is_fixed() -> None:
     """As where a test wants equal batches: ``max_events_per_batch`` below the least."""
     fixed = Bounds(3.0, 1_000, 30)
-    assert first_limit(fixed) == 30
+    assert first_limit(2_000, fixed) == 30
     assert next_limit(30, [Seen(30, 0.1)] * 2, fixed) == 30
