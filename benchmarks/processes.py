@@ -50,7 +50,7 @@ def python_process(
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + READY_SECONDS
-    with tqdm(desc="starting the stream", bar_format="{desc}: {elapsed}") as bar:
+    with tqdm(desc="starting the stream", bar_format="{desc}: {elapsed}", disable=None) as bar:
         while " ready: " not in log.read_text("utf-8", errors="replace"):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise StreamError(f"It did not start:\n{_end_of(log)}")
