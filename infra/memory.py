@@ -1,13 +1,8 @@
 """What the processes of a stream hold in memory."""
 
 import contextlib
-import ctypes
-import os
 
 import psutil
-
-ARENAS = 2
-_M_ARENA_MAX = -8  # of glibc's malloc.h
 
 
 def resident() -> dict[str, int]:
@@ -18,16 +13,3 @@ def resident() -> dict[str, int]:
             part = "jvm" if child.name().startswith("java") else "workers"
             found[part] += child.memory_info().rss
     return found
-
-
-def keep_few_arenas() -> None:
-    """Have malloc keep few heaps, in this process and in those that it starts from now on.
-
-    glibc gives every thread a heap, up to eight a core, and each keeps what was freed in it: a
-    process whose threads come and go grows for hours. To be called before there are threads.
-    Elsewhere than with glibc nothing happens.
-    """
-    os.environ.setdefault("MALLOC_ARENA_MAX", str(ARENAS))
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_ARENA_MAX, int(os.environ["MALLOC_ARENA_MAX"]))

@@ -29,9 +29,6 @@ log = logging.getLogger(__name__)
 @click.option("--log-json", is_flag=True, help="One JSON object a line, as stream.log_json.")
 def command(config: Path | None, once: bool, accept_loss: bool, log_json: bool) -> None:
     """Consume pin events, and keep the tables. SIGTERM and Ctrl-C finish the running batch."""
-    from neardup.infra.memory import keep_few_arenas
-
-    keep_few_arenas()
     from neardup.schemas.settings import load_settings
     from neardup.streaming.consumer import Consumer
 
