@@ -165,7 +165,9 @@ from neardup.schemas.settings import SparkSettings
 from pyspark.errors import PySparkException
 
 lake, tidied, *tables = sys.argv[1:]
-spark = spark_session(SparkSettings(master="local[1]"), "stranger", short_jobs=True)
+# VACUUM lists files in as many tasks: 10,000 by default, a minute for each small table.
+options = {"spark.sql.sources.parallelPartitionDiscovery.parallelism": "2"}
+spark = spark_session(SparkSettings(master="local[1]", options=options), "stranger", True)
 while True:
     try:
         for name in tables:
