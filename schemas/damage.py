@@ -68,27 +68,25 @@ def damage(lake: Path, deep: bool = False) -> list[Damage]:
 def table_damage(lake: Path, name: str, deep: bool = False) -> Damage | None:
     """What is wrong with a table's files; None if all is well."""
     folder = lake / name
-    said = log_damage(folder)
-    if said:
+    table = opened(folder)
+    if isinstance(table, str):
         files = [_lost(file, deep) for file in sorted(folder.rglob("*.parquet")) if is_data(file)]
-        return Damage(name, said, tuple(file for file in files if file))
-    table = DeltaTable(str(folder))
+        return Damage(name, table, tuple(file for file in files if file))
     lost = tuple(lost_files(table, deep))
     return Damage(name, files=lost) if lost else None
 
 
-def log_damage(folder: Path) -> str | None:
-    """Which file of a table's log is damaged, and how; None if the table opens."""
+def opened(folder: Path) -> DeltaTable | str:
+    """The table in a folder; if it does not open, which file of its log is damaged, and how."""
     log = folder / "_delta_log"
     commits = sorted(log.glob("*.json"))
     for commit in commits[-1:]:
         if not commit.stat().st_size:  # delta-rs takes it for a commit of nothing
             return f"{commit}: it is empty"
     try:
-        DeltaTable(str(folder))
+        return DeltaTable(str(folder))
     except UNREADABLE as error:
         return _broken(log, commits) or f"{log}: {first_line(error)}"
-    return None
 
 
 def _broken(log: Path, commits: list[Path]) -> str | None:

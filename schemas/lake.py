@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random
 
 from neardup.schemas.crash import crash_point
-from neardup.schemas.damage import UNREADABLE, first_line, log_damage, unreadable
+from neardup.schemas.damage import UNREADABLE, first_line, opened, unreadable
 from neardup.schemas.errors import LakeError, SegmentError, StreamError
 from neardup.schemas.fence import Fence
 from neardup.schemas.tables import FORMAT_VERSION, TABLES, TableSpec
@@ -67,8 +67,11 @@ class Lake:
     def _create(path: Path) -> None:
         begun = [name for name in TABLES if _has_rows(path / name)]
         for name in begun:
-            if DeltaTable.is_deltatable(str(path / name)) and not log_damage(path / name):
-                _check_format(path / name)
+            if not DeltaTable.is_deltatable(str(path / name)):
+                continue
+            table = opened(path / name)
+            if isinstance(table, DeltaTable):
+                _check_format(path / name, table)
         for spec in TABLES.values():
             folder = path / spec.name
             if not DeltaTable.is_deltatable(str(folder)):
@@ -88,14 +91,14 @@ class Lake:
                 "`neardup stream` creates the tables when it starts; if it was there, "
                 "`neardup repair --dry-run` says what can be done."
             )
-        said = log_damage(folder)
-        if said:
+        table = opened(folder)
+        if isinstance(table, str):
             raise LakeError(
-                f"The log of the table {spec.name} is damaged. {said}. Stop what writes to the "
+                f"The log of the table {spec.name} is damaged. {table}. Stop what writes to the "
                 "lake and run `neardup repair --dry-run`: it says what can be made again."
             )
-        _check_format(folder)
-        return DeltaTable(str(folder))
+        _check_format(folder, table)
+        return table
 
     def table(self, name: str) -> DeltaTable:
         """The newest snapshot of a table."""
@@ -275,8 +278,8 @@ def _plain(schema: pa.Schema) -> pa.Schema:
     return pa.schema([field.remove_metadata() for field in schema])
 
 
-def _check_format(folder: Path) -> None:
-    version = DeltaTable(str(folder)).metadata().configuration.get(FORMAT_KEY)
+def _check_format(folder: Path, table: DeltaTable) -> None:
+    version = table.metadata().configuration.get(FORMAT_KEY)
     if version != str(FORMAT_VERSION):
         newer = version is not None and int(version) > FORMAT_VERSION
         raise LakeError(
