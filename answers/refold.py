@@ -16,10 +16,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from neardup.clusters.anew import publish_fold
 from neardup.clusters.evidence import Evidence
 from neardup.clusters.fold import NOBODY
-from neardup.clusters.generations import announce, generation_row
-from neardup.clusters.identity import history, kept_ids
+from neardup.clusters.generations import generation_row
 from neardup.clusters.ledger import (
     FOLDED,
     LOG_ORDER,
@@ -31,7 +31,6 @@ from neardup.clusters.ledger import (
 )
 from neardup.index.store import PinStore
 from neardup.schemas.lake import Lake
-from neardup.schemas.tables import CLUSTERS
 
 Int64 = npt.NDArray[np.int64]
 
@@ -80,29 +79,8 @@ def fold_anew(lake: Lake, evidences: Evidences) -> int:
     with _ledger(lake, generation, evidences) as ledger:
         for _ in _folds(lake, ledger, evidences):
             pass
-        pins = np.arange(len(ledger.store))
-        standing = ledger.fold.standing(pins)
-        live = pins[standing.cluster_ids != NOBODY]
-        heads = standing.heads[live]
-        old = _last_known(lake, damaged, len(pins))[live]
-        new = kept_ids(old, live, standing.cluster_ids[live], generation)
-        through = ledger.through
-        columns = {
-            "pin_id": ledger.store.pin_ids(live),
-            "ordinal": live,
-            "cluster_id": new,
-            "head": ledger.store.pin_ids(heads),
-            "head_ordinal": heads,
-            "generation": np.full(len(live), generation),
-            "batch_seq": np.full(len(live), through),
-            "component": pa.nulls(len(live), pa.int64()),
-        }
-        lake.append("clusters", pa.table(columns, schema=CLUSTERS.schema))
-    figures = {"through_batch_seq": through, "pins": len(live), "clusters": len(np.unique(new))}
-    known = old != NOBODY
-    generation_row(lake, generation, "prepared", **figures)
-    prepared = dict.fromkeys(lake.dataset("generations").schema.names) | figures
-    announce(lake, prepared | {"generation": generation}, through, history(old[known], new[known]))
+        before = _last_known(lake, damaged, len(ledger.store))
+        publish_fold(lake, ledger, before, generation)
     generation_row(lake, damaged, "removed", through_batch_seq=-1)
     lake.remove_generation(damaged)
     return generation

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from neardup.clusters.anew import publish_fold
 from neardup.clusters.evidence import Evidence, evidence_of
 from neardup.clusters.fold import NOBODY
-from neardup.clusters.generations import announce, generation_row, prepared_generation
-from neardup.clusters.identity import History, history, kept_ids
+from neardup.clusters.generations import generation_row, prepared_generation
 from neardup.clusters.ledger import catch_up, load_store, restore
 from neardup.clusters.people import OVERRIDES_TOPIC, commit_waiting
 from neardup.index.store import PinStore
@@ -26,7 +26,7 @@ from neardup.models.registry import classifier_of
 from neardup.schemas.errors import LakeError
 from neardup.schemas.lake import Lake
 from neardup.schemas.settings import Settings
-from neardup.schemas.tables import CLUSTER_HISTORY, CLUSTERS
+from neardup.schemas.tables import CLUSTER_HISTORY
 
 Int64 = npt.NDArray[np.int64]
 
@@ -97,31 +97,21 @@ def carry_over(old: Lake, new: Lake, evidence: Evidence) -> dict[str, int]:
     said = _carry_word(old, new)
     _carry_history(old, new)
     generation = 1 + max(_generations(old) | _generations(new))
+    replaced = _generations(new)
+    for number in range(max(replaced) + 1, generation):  # those of the old lake
+        generation_row(new, number, "prepared", through_batch_seq=-1)
+        generation_row(new, number, "removed", through_batch_seq=-1)
     with tempfile.TemporaryDirectory(prefix="neardup-") as directory:
         store = load_store(new, PinStore(Path(directory)))
         ledger = restore(new, new.current_generation(), evidence, store)
         catch_up(new, ledger)
-        standing = ledger.fold.standing(np.arange(len(store)))
-        live = np.flatnonzero(standing.cluster_ids != NOBODY)
-        pin_ids, heads = store.pin_ids(live), standing.heads[live]
-        before = _ids_before(old, pin_ids)
-        ids = kept_ids(before, live, standing.cluster_ids[live], generation)
-        columns = {
-            "pin_id": pin_ids,
-            "ordinal": live,
-            "cluster_id": ids,
-            "head": store.pin_ids(heads),
-            "head_ordinal": heads,
-            "generation": np.full(len(live), generation),
-            "batch_seq": np.full(len(live), ledger.through),
-            "component": pa.nulls(len(live), pa.int64()),
-        }
+        before = _ids_before(old, store.pin_ids(np.arange(len(store))))
         new.remove_generation(generation)  # of a run that was killed
-        new.append("clusters", pa.table(columns, schema=CLUSTERS.schema))
-    known = before != NOBODY
-    _publish(new, generation, ledger.through, ids, history(before[known], ids[known]))
-    kept = len(np.intersect1d(before[known], ids))
-    return {"pins": len(live), "clusters": len(np.unique(ids)), "kept": kept, "said": said}
+        carried = publish_fold(new, ledger, before, generation)
+    for number in sorted(replaced):  # they had ids of their own
+        generation_row(new, number, "removed", through_batch_seq=-1)
+        new.remove_generation(number)
+    return {**carried._asdict(), "said": said}
 
 
 def _carry_word(old: Lake, new: Lake) -> int:
@@ -159,21 +149,6 @@ def _ids_before(old: Lake, pin_ids: pa.Array) -> Int64:
     rows = old.sql("SELECT pin_id, cluster_id FROM clusters_current")
     ids = dict(zip(rows["pin_id"].to_pylist(), rows["cluster_id"].to_pylist(), strict=True))
     return np.array([ids.get(pin_id, NOBODY) for pin_id in pin_ids.to_pylist()], np.int64)
-
-
-def _publish(lake: Lake, generation: int, through: int, ids: Int64, changed: History) -> None:
-    """Make it the one that readers see. Those before it had ids of their own, and go."""
-    before = _generations(lake)
-    for number in range(max(before) + 1, generation):  # those of the old lake
-        generation_row(lake, number, "prepared", through_batch_seq=-1)
-        generation_row(lake, number, "removed", through_batch_seq=-1)
-    figures = {"through_batch_seq": through, "pins": len(ids), "clusters": len(np.unique(ids))}
-    generation_row(lake, generation, "prepared", **figures)
-    row = dict.fromkeys(lake.dataset("generations").schema.names) | figures
-    announce(lake, row | {"generation": generation}, through, changed)
-    for number in sorted(before):
-        generation_row(lake, number, "removed", through_batch_seq=-1)
-        lake.remove_generation(number)
 
 
 def change_places(old: Path, new: Path) -> Path:
