@@ -24,10 +24,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from neardup.benchmarks import fuzz
-from neardup.benchmarks.faults_run import Stream, commits, lags, same_events, topic_of
+from neardup.benchmarks.faults_run import Stream, lags, same_events
 from neardup.benchmarks.figures import ROOT, Figure, compared, figure
 from neardup.benchmarks.stream_events import Event, embedding_events, send_all, sending
 from neardup.benchmarks.stream_lake import lake_of
+from neardup.benchmarks.system import topic_of
+from neardup.benchmarks.watch import commits
 from neardup.infra.kafka import Broker
 
 VARIABLE = "NEARDUP_FAULTS_JSON"
@@ -103,8 +105,8 @@ def throughput(
     send_all(kafka, events)
     rng = random.Random(seed)  # noqa: S311
     with (
-        Stream.over(broker, "storm", directory / "calm") as calm,
-        Stream.over(broker, "storm", directory / "storm") as rough,
+        Stream(directory / "calm", kafka) as calm,
+        Stream(directory / "storm", kafka) as rough,
     ):
         peace, _ = drained(calm, len(events), iter(()))
         calm.kill()
@@ -151,7 +153,7 @@ def recovery(plan: Plan, events: list[Event], seed: int, broker: Broker, directo
     """Events at a steady rate, and kills at random moments."""
     kafka = topic_of(broker, "steady")
     rng = random.Random(seed)  # noqa: S311
-    with Stream.over(broker, "steady", directory / "steady") as stream, stream.watcher() as watcher:
+    with Stream(directory / "steady", kafka) as stream, stream.watcher() as watcher:
         stream.start()
         stream.wait_for(lambda: "ready:" in stream.words())
         with sending(kafka, events[: int(SENT_SECONDS * plan.rate)], plan.rate) as sent:
@@ -217,7 +219,7 @@ def _restarts(
     kafka = topic_of(broker, folder.name)
     parts = (events[i : i + RESTART_EVENTS] for i in range(0, len(events), RESTART_EVENTS))
     found: dict[str, list[float]] = {"there": [], "gone": []} if n else {"there": []}
-    with Stream.over(broker, folder.name, folder) as stream, stream.watcher() as watcher:
+    with Stream(folder, kafka) as stream, stream.watcher() as watcher:
         for decoded in [None, *list(found) * plan.starts]:
             if decoded == "gone":
                 shutil.rmtree(folder / "neardup-segments")

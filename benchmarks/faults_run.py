@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup.benchmarks.processes import NEARDUP
-from neardup.benchmarks.watch import Watcher
-from neardup.infra.kafka import Broker
-from neardup.infra.topics import create_topic
+from neardup.benchmarks.system import settings_file
+from neardup.benchmarks.watch import Watcher, commits
 from neardup.schemas.errors import StreamError
 from neardup.schemas.lake import Lake
 from neardup.schemas.settings import KafkaSettings
@@ -23,18 +22,7 @@ from neardup.schemas.settings import KafkaSettings
 Times = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
-PARTITIONS = 4
 PATIENCE_SECONDS = 1800.0
-
-SETTINGS = """\
-[lake]
-path = "lake"
-[kafka]
-bootstrap_servers = "{bootstrap}"
-topic = "{topic}"
-[spark]
-driver_memory = "1g"
-"""
 
 
 @dataclass
@@ -48,13 +36,8 @@ class Stream:
     kafka: KafkaSettings
     process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
 
-    @classmethod
-    def over(cls, broker: Broker, topic: str, directory: Path) -> Self:
-        """Over a topic of the broker, to be made first."""
-        directory.mkdir(exist_ok=True, parents=True)
-        config = SETTINGS.format(bootstrap=broker.bootstrap, topic=topic)
-        (directory / "neardup.toml").write_text(config, "utf-8")
-        return cls(directory, KafkaSettings(bootstrap_servers=broker.bootstrap, topic=topic))
+    def __post_init__(self) -> None:
+        settings_file(self.directory, self.kafka)
 
     @property
     def lake(self) -> Lake:
@@ -106,17 +89,6 @@ class Stream:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
-
-
-def topic_of(broker: Broker, name: str) -> KafkaSettings:
-    """A new topic."""
-    create_topic(broker.bootstrap, name, PARTITIONS)
-    return KafkaSettings(bootstrap_servers=broker.bootstrap, topic=name)
-
-
-def commits(seen: Mapping[str, float]) -> tuple[Times, Counts]:
-    """When commits became visible, ascending, and how many pins each brought."""
-    return np.unique(list(seen.values()), return_counts=True)
 
 
 def lags(sent: Mapping[str, float], seen: Mapping[str, float]) -> tuple[Times, Counts]:

@@ -26,28 +26,16 @@ from neardup.benchmarks.stream_events import (
 )
 from neardup.benchmarks.stream_lake import lake_of
 from neardup.benchmarks.stream_run import Outcome, Plan, Run
+from neardup.benchmarks.system import settings_file, topic_of
 from neardup.infra.kafka import Broker
-from neardup.infra.topics import create_topic
 from neardup.schemas.lake import Lake
-from neardup.schemas.settings import KafkaSettings
 from neardup.schemas.tables import TABLES
 
 SIZES = (0, 100_000, 1_000_000)
 JUDGED = 1_000_000
-PARTITIONS = 4
 SIGNATURE_AND_ID = 128 + len("pin-00000000")
 EMPTY_SECONDS = 20.0
 PEER = ["-m", "neardup.benchmarks.stream_peers"]
-
-SETTINGS = """\
-[lake]
-path = "lake"
-[kafka]
-bootstrap_servers = "{bootstrap}"
-topic = "{topic}"
-[spark]
-driver_memory = "1g"
-"""
 
 
 def run(quick: bool, seed: int) -> list[Figure]:
@@ -73,7 +61,8 @@ def measured(sizes: Sequence[int], plan: Plan, events: list[Event], seed: int) -
 
 def append_peer(plan: Plan, events: list[Event], directory: Path, broker: Broker) -> Outcome:
     """Spark's own Kafka -> Delta stream: the floor of the platform."""
-    config, kafka = _settings(directory, broker, "append")
+    kafka = topic_of(broker, "append")
+    config = settings_file(directory, kafka)
     send_all(kafka, events[: plan.backlog])
     run = Run([*PEER, "append", str(config)], directory, directory / "append", "key")
     return run.of(plan, events, kafka)
@@ -81,7 +70,8 @@ def append_peer(plan: Plan, events: list[Event], directory: Path, broker: Broker
 
 def empty_peer(plan: Plan, events: list[Event], directory: Path, broker: Broker) -> float:
     """Seconds of a trigger whose ``foreachBatch`` does nothing."""
-    config, kafka = _settings(directory, broker, "empty")
+    kafka = topic_of(broker, "empty")
+    config = settings_file(directory, kafka)
     log = directory / "stream.log"
     with (
         python_process([*PEER, "empty", str(config)], log),
@@ -98,7 +88,8 @@ def ours(
 ) -> Outcome:
     """`neardup stream` over a lake of ``n`` pins."""
     lake_of(n, seed, directory)
-    config, kafka = _settings(directory, broker, f"pins-{n}")
+    kafka = topic_of(broker, f"pins-{n}")
+    config = settings_file(directory, kafka)
     send_all(kafka, events[: plan.backlog])
     before = stored(directory / "lake")
     run = Run(
@@ -124,14 +115,6 @@ def stored(lake: Path) -> dict[str, int]:
         actions = Lake(lake).table(name).get_add_actions(flatten=True)
         sizes[name] = sum(pa.table(actions)["size_bytes"].to_pylist())
     return sizes
-
-
-def _settings(directory: Path, broker: Broker, topic: str) -> tuple[Path, KafkaSettings]:
-    directory.mkdir(exist_ok=True)
-    create_topic(broker.bootstrap, topic, PARTITIONS)
-    config = directory / "neardup.toml"
-    config.write_text(SETTINGS.format(bootstrap=broker.bootstrap, topic=topic), "utf-8")
-    return config, KafkaSettings(bootstrap_servers=broker.bootstrap, topic=topic)
 
 
 def judged(n: int, own: Outcome, append: Outcome, empty: float) -> list[Figure]:

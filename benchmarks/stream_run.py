@@ -11,7 +11,7 @@ import psutil
 
 from neardup.benchmarks.processes import cpu_seconds, memory, python_process
 from neardup.benchmarks.stream_events import PREFIX, Event, sending
-from neardup.benchmarks.watch import Watcher
+from neardup.benchmarks.watch import Watcher, commits
 from neardup.schemas.errors import StreamError
 from neardup.schemas.settings import KafkaSettings
 
@@ -98,7 +98,7 @@ class Run:
         first, before = len(watcher.seen), cpu_seconds(process)
         wait_for(watcher, plan.backlog, process)
         outcome.busy = per_event(before, cpu_seconds(process), plan.backlog - first)
-        times, counts = np.unique(list(watcher.seen.values()), return_counts=True)
+        times, counts = commits(watcher.seen)
         late = np.cumsum(counts) > first
         seconds = np.diff(times, prepend=times[0])[late]
         outcome.rate = float(counts[late].sum() / seconds.sum())

@@ -2,9 +2,12 @@
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from neardup.infra.background import Background
@@ -42,3 +45,10 @@ class Watcher(Background):
             name = key.decode() if isinstance(key, bytes) else key
             if name.startswith(self._prefix):
                 self.seen.setdefault(name, now)
+
+
+def commits(
+    seen: Mapping[str, float],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """When commits became visible, ascending, and how many keys each brought."""
+    return np.unique(list(seen.values()), return_counts=True)
