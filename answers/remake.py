@@ -180,6 +180,20 @@ def _current(rows: list[Row]) -> int:
     return [int(row["generation"]) for row in rows if row["status"] == "published"][-1]
 
 
+def take_back(work: Work) -> None:
+    """Delete the rows of batches that `pins` lacks. Other checks see to the other tables."""
+    lake = work.lake
+    last = lake.rows("SELECT coalesce(max(batch_seq), -1) AS last FROM pins")[0]["last"]
+    own = ", ".join(str(g) for g in _held(lake)) or "-1"
+    for name, lost in {
+        "cluster_history": f"batch_seq > {last} AND generation IN ({own})",
+        "clusters": f"batch_seq > {last}",
+        "models": f"batch_seq > {last + 1}",
+    }.items():
+        work.keep(name)
+        DeltaTable(str(lake.path / name)).delete(lost)
+
+
 def clusters(work: Work) -> None:
     """The current generation: what its batches changed is folded again; if that did not help, the
     whole log is, into a generation of its own."""

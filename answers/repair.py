@@ -43,6 +43,11 @@ class Part:
 
 
 PARTS = (
+    Part(
+        frozenset({"ahead"}),
+        "what follows from batches that `pins` has lost is taken back",
+        remake.take_back,
+    ),
     Part(frozenset({"plans"}), "the term plan is taken from the segments", remake.plans),
     Part(
         frozenset({"generations"}),

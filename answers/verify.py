@@ -126,6 +126,14 @@ CHECKS = (
         ("pins", "overrides"),
     ),
     Check(
+        "ahead",
+        "what is made from `pins` knows no batch that `pins` lacks",
+        "`pins` has lost its end. Put a newer copy of it back, if there is one. "
+        + _REPAIR.format("it takes back what follows from the lost batches"),
+        clusters.ahead,
+        ("pins", "clusters", "cluster_history", "models"),
+    ),
+    Check(
         "generations",
         "generations are prepared one after the other and published after that",
         _REPAIR.format("it puts the rows of `generations` in order"),

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from neardup.clusters.evidence import Evidence
 from neardup.clusters.fold import Fold
 from neardup.clusters.ledger import LOG_ORDER, Ledger, catch_up, load_store, restore
+from neardup.clusters.level import require_level
 from neardup.clusters.people import OVERRIDES_TOPIC
 from neardup.index.cache import SegmentCache
 from neardup.index.exemplars import NOBODY, Exemplars, logged
@@ -195,12 +196,14 @@ def rebuild(
     """The state after the last batch in ``pins``, whatever was lost on the way.
 
     A batch that is in ``pins`` but not yet in ``clusters`` is finished here. Raises StreamError if
-    the log was written from another topic.
+    the log was written from another topic, LakeError if it lost its end.
     """
     store = load_store(lake, PinStore(directory))
+    plan = ensure_plan(lake)
+    require_level(lake, len(store))
     ledger = restore(lake, lake.current_generation(), evidence, store)
     catch_up(lake, ledger)
-    state = State(lake, cache, ledger, ensure_plan(lake), topic_id)
+    state = State(lake, cache, ledger, plan, topic_id)
     _read_positions(state)
     _read_quarantined(state)
     _read_exemplars(state)

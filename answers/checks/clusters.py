@@ -2,7 +2,12 @@
 
 from neardup.answers.checks.snapshot import EXAMPLES, NONE, Snapshot, Violations
 from neardup.clusters.fold import FOUNDER_BITS
+from neardup.clusters.level import AHEAD
 from neardup.schemas.views import memberships as members_sql
+
+
+def ahead(snapshot: Snapshot) -> Violations:
+    return snapshot.offenders(AHEAD)
 
 
 def memberships(snapshot: Snapshot) -> Violations:
@@ -25,10 +30,6 @@ def memberships(snapshot: Snapshot) -> Violations:
                count(*) || ' rows of batch ' || batch_seq
         FROM clusters WHERE generation = {snapshot.generation}
         GROUP BY pin_id, batch_seq HAVING count(*) > 1
-        UNION ALL
-        SELECT pin_id, NULL, ordinal, cluster_id, 'batch ' || batch_seq || ' is not in pins'
-        FROM clusters WHERE generation = {snapshot.generation}
-          AND batch_seq > (SELECT coalesce(max(batch_seq), -1) FROM {snapshot.log})
         ORDER BY pin_id"""
     )
 

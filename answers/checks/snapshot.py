@@ -29,7 +29,9 @@ ROWS_AT_ONCE = 65_536
 
 READ_ORDER = (
     "generations",
+    "cluster_history",
     "clusters",
+    "models",
     "plans",
     "segments",
     "quarantine",

@@ -83,6 +83,8 @@ def park(path: Path, directory: Path) -> Lake:
     quarantined |= {"reason": "not_json", "detail": "it ends", "kafka_time": datetime.now(UTC)}
     lake.append_rows("quarantine", [quarantined])
     lake.append_rows("losses", [loss(10, 20)])
+    used = {"sequence": 0, "role": "stream", "version": "m", "batch_seq": 0}
+    lake.append_rows("models", [{**used, "written_at": datetime.now(UTC)}])
     return lake
 
 
@@ -116,6 +118,8 @@ def clusters(lake: Lake) -> None:
         member(1, 4, "reed", 8, 1 << FOUNDER_BITS | 8, "reed", 8),
     ]
     lake.append_rows("clusters", rows)
+    went = {"cluster_id": 2, "successor": 1 << FOUNDER_BITS | 2, "shared": 1, "share": 1.0}
+    lake.append_rows("cluster_history", [{**went, "generation": 1, "batch_seq": 3}])
     generation_row(lake, 1, "prepared", through_batch_seq=3)
     generation_row(lake, 1, "published", through_batch_seq=3)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pytest
 from click.testing import CliRunner
 
@@ -14,6 +15,7 @@ from neardup.answers.remake import Work, segments
 from neardup.answers.repair import Repair
 from neardup.answers.verify import verify
 from neardup.cli.main import cli
+from neardup.clusters.level import require_level
 from neardup.index.from_log import spans_between
 from neardup.index.plans import ensure_plan
 from neardup.schemas.errors import LakeError, StreamError
@@ -37,10 +39,10 @@ def repair(path: Path, said: list[str] | None = None) -> Repair:
     return Repair(path, lambda lake: EVIDENCES, FLUSH_PINS, words.append)
 
 
-def world(folder: Path, compacted: bool) -> Path:
+def world(folder: Path, compacted: bool, batches: int = 8) -> Path:
     """A lake of random events with people's words and segments, compacted or not."""
     world = Placed(folder, seed=5)
-    for batch in range(8):
+    for batch in range(batches):
         world.events(9)
         if batch % 3 == 2:
             world.speak()
@@ -242,6 +244,39 @@ def test_rows_of_generations_that_are_lost(path: Path) -> None:
     report = repair(path).run()
     assert report.ok, [outcome for outcome in report.outcomes if not outcome.ok]
     assert Lake(path).sql(CURRENT).sort_by("pin_id") == current
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+@pytest.mark.parametrize("batches", [7, 5, 3])
+def test_a_log_that_lost_its_end_is_refused_and_the_rest_taken_back(
+    tmp_path: Path, compacted: bool, batches: int
+) -> None:
+    """`pins` from a backup: afterwards the lake is what it was then; the compaction may be gone."""
+    (tmp_path / "then").mkdir()
+    then = world(tmp_path / "then", compacted, batches)
+    (tmp_path / "now").mkdir()
+    path = world(tmp_path / "now", compacted)
+    shutil.rmtree(path / "pins")
+    shutil.copytree(then / "pins", path / "pins")
+    assert "ahead" in {one.check for one in verify(path).outcomes if one.wrong}
+    pins = Lake(path).dataset("pins").count_rows(filter=pc.field("kind") == "add")
+    with pytest.raises(LakeError, match=r"lost its end.*`clusters` knows batch.*neardup repair"):
+        require_level(Lake(path), pins)
+    assert repair(path).run().ok
+    require_level(Lake(path), pins)
+    expected, found = contents(then), contents(path)
+    assert found.pop("overrides") >= expected.pop("overrides"), "what people said is a fact"
+    assert compacted or found == expected
+    assert parts(path) == parts(then)
+    assert repair(path).look(), "nothing is left to do"
+
+
+def parts(path: Path) -> set[frozenset[str]]:
+    """The clusters that readers see, as sets of pins."""
+    clusters: dict[int, set[str]] = {}
+    for row in Lake(path).rows(CURRENT):
+        clusters.setdefault(row["cluster_id"], set()).add(row["pin_id"])
+    return {frozenset(pins) for pins in clusters.values()}
 
 
 def test_a_lost_plan_is_that_of_the_segments(path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from neardup.schemas.lake import Lake
+from neardup.schemas.tables import TABLES
 from tests.faults.report import compare
 from tests.faults.system import System
 
@@ -125,3 +126,16 @@ def test_a_lost_file_is_named_and_repaired(calm: System, rough: System, name: st
     assert rough.run("repair") == 0, rough.words()
     assert rough.drain() == 0, rough.words()
     compare(f"lost file of {name}", ["neardup repair"], calm, rough)
+
+
+@pytest.mark.faults
+def test_a_log_that_lost_its_end_is_not_gone_on_with(calm: System, rough: System) -> None:
+    """As if `pins` came from a backup: what readers saw of later batches would be given again."""
+    assert rough.drain() == 0, rough.words()
+    for commit in sorted((rough.path / "pins" / "_delta_log").glob("*.json"))[-4:]:
+        commit.unlink()
+    refused(rough, "has lost its end", "`clusters` knows batch", "`segments`", "neardup repair")
+    assert rough.run("repair") == 0, rough.words()
+    assert rough.drain() == 0, rough.words()
+    assert rough.run("verify") == 0, "segments too: which of them are merged is another story"
+    compare("lost end of pins", "neardup repair", calm, rough, set(TABLES) - {"segments"})
