@@ -82,22 +82,25 @@ def to_replay(lake: Lake, choice: Choice, even_if_newer: bool = False) -> list[d
     Of equal ones, which were sent again before and came back here, the newest alone. Left out are
     those of a pin about which the log has a later event: sent again, the older one would win over
     it, and one that was sent again with success would be once more. ``even_if_newer`` takes both.
+    Where a pin has changed its partition (some were added), times say what is later.
     """
-    newer = "false" if even_if_newer else "newer.pin_id IS NOT NULL"
+    older = "false" if even_if_newer else "pin_id IS NOT NULL"
     return lake.rows(
         f"""WITH chosen AS (
             SELECT *, row_number() OVER (PARTITION BY key, hash(value), value
                 ORDER BY kafka_time DESC, "offset" DESC) AS copy
             FROM quarantine WHERE {choice.where}
         ), decided AS (
-            SELECT pin_id, topic_id, partition, max("offset") AS last FROM pins
-            GROUP BY pin_id, topic_id, partition
+            SELECT pin_id, topic_id, partition, max("offset") AS last, max(event_time) AS seen
+            FROM pins GROUP BY pin_id, topic_id, partition
         )
-        SELECT chosen.topic_id, chosen.partition, chosen."offset", reason, key, value
-        FROM chosen LEFT JOIN decided newer ON encode(newer.pin_id) = chosen.key
-            AND newer.topic_id = chosen.topic_id AND newer.partition = chosen.partition
-            AND newer.last > chosen."offset"
-        WHERE copy = 1 AND NOT ({newer})
-        ORDER BY chosen.topic_id, chosen.partition, chosen."offset" LIMIT {choice.limit}""",
+        SELECT topic_id, partition, "offset", reason, key, value FROM chosen
+        WHERE copy = 1 AND NOT EXISTS (
+            FROM decided WHERE {older} AND encode(decided.pin_id) = chosen.key
+                AND decided.topic_id = chosen.topic_id
+                AND CASE WHEN decided.partition = chosen.partition
+                    THEN decided.last > chosen."offset" ELSE decided.seen > chosen.kafka_time END
+        )
+        ORDER BY topic_id, partition, "offset" LIMIT {choice.limit}""",
         choice.parameters,
     )

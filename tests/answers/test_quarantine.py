@@ -107,6 +107,16 @@ def test_what_is_sent_again(lake: Lake) -> None:
     assert (row["key"], row["value"]) == (b"\xff\xfe", b"\x00\x01")
 
 
+def test_a_pin_that_changed_its_partition(lake: Lake) -> None:
+    """Partitions were added: tulip goes to another one since. Offsets say nothing there."""
+    when = {"event_time": BEGIN + timedelta(seconds=5), "partition": 7}
+    lake.append_rows("pins", [pin("tulip", 1, 0, kind="delete", **when)])
+    assert offsets(lake, Choice()) == [3, 4, 6], "the newest tulip came after that"
+    when["event_time"] += timedelta(seconds=2)
+    lake.append_rows("pins", [pin("tulip", 2, 1, kind="delete", **when)])
+    assert offsets(lake, Choice()) == [3, 4]
+
+
 def test_nothing_is_sent_in_a_dry_run_or_without_a_yes(lake: Lake) -> None:
     dry = run(lake, "replay", "--dry-run")
     assert dry.exit_code == 0 and "3 events would be sent to pins" in dry.output
