@@ -20,6 +20,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from neardup.index.segment import Segment, decode_segment
 from neardup.index.store import reserve
@@ -33,6 +34,9 @@ ARRAYS = ("ordinals", "offsets", "entries", "signatures", "sorted_ids", "id_ordi
 _META = "segment.json"
 _TEMPORARY = ".tmp-"
 _ABANDONED_SECONDS = 3600.0
+_HELD_SECONDS = 60.0
+"""How long a segment stays mapped after it was last asked for: one that was merged into another
+never is again."""
 
 
 class SegmentCache:
@@ -42,7 +46,7 @@ class SegmentCache:
         self._directory = directory
         self._max_bytes = max_bytes
         self._counts: Counter[str] = Counter()
-        self._held: dict[str, Segment] = {}
+        self._held: dict[str, tuple[float, Segment]] = {}
         self._alive: WeakValueDictionary[str, Segment] = WeakValueDictionary()
 
     def of_another_thread(self) -> "SegmentCache":
@@ -65,6 +69,7 @@ class SegmentCache:
         if segment is None:
             segment = self._create(segment_id, load())
             self._keep(segment)
+            self._let_go()
             self._evict()
         else:
             self._keep(segment)
@@ -72,9 +77,15 @@ class SegmentCache:
 
     def _keep(self, segment: Segment) -> None:
         self._alive[segment.segment_id] = segment
-        self._held[segment.segment_id] = segment
+        self._held.pop(segment.segment_id, None)
+        self._held[segment.segment_id] = time.monotonic(), segment  # the newest at the end
         with suppress(FileNotFoundError):  # evicted by another process: what is mapped stays
             os.utime(self._directory / segment.segment_id)
+
+    def _let_go(self) -> None:
+        due = time.monotonic() - _HELD_SECONDS
+        for segment_id in [name for name, (opened, _) in self._held.items() if opened < due]:
+            del self._held[segment_id]
 
     def _create(self, segment_id: str, blocks: Mapping[str, bytes]) -> Segment:
         """Decode a segment into files aside, map them, and only then give them their name."""
@@ -209,8 +220,11 @@ def _map_array(directory: Path, name: str, size: int) -> Any:
     path = directory / f"{name}.npy"
     if path.stat().st_size != size:
         raise ValueError(f"{path} is not {size} bytes")
-    # a plain array over the map: the memmap class costs microseconds at every slice
-    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    # Not numpy's memmap: that keeps a file open for each array, and costs microseconds at a slice.
+    with path.open("rb") as file, pa.memory_map(str(path)) as mapped:
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        return np.frombuffer(mapped.read_buffer(), dtype, offset=file.tell()).reshape(shape)
 
 
 def _facts(directory: Path) -> tuple[float, int] | None:

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,30 @@ def test_least_recently_used_is_evicted_but_nothing_that_is_open(
     assert size_of(tmp_path / "cache") <= 2 * one + one // 2
     assert held.signatures.sum() > 0
     assert cache.open(built[1].segment_id, lambda: built[1].blocks).first == 50
+
+
+def test_a_stream_of_segments_leaves_no_file_open(tmp_path, make_signatures, make_segment):
+    """Those that others replaced are unmapped when nobody asked for them for a while."""
+
+    def mapped():
+        lines = Path("/proc/self/maps").read_text("utf-8").splitlines()
+        return {line.split("/")[-2] for line in lines if str(tmp_path) in line}
+
+    built = [make_segment(make_signatures(50, i), first=50 * i) for i in range(3)]
+    cache = SegmentCache(tmp_path, 10**9)
+    open_files = len(list(Path("/proc/self/fd").iterdir()))
+    for segment_id, blocks in built:
+        cache.open(segment_id, lambda blocks=blocks: blocks)
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_files
+    assert mapped() == {name for name, _ in built}
+    now = time.monotonic()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(time, "monotonic", lambda: now + 120)
+        cache.open(built[1].segment_id, never)
+        other = make_segment(make_signatures(50, 9), first=900)
+        cache.open(other.segment_id, lambda: other.blocks)
+    assert mapped() == {built[1].segment_id, other.segment_id}
+    assert cache.open(built[0].segment_id, never).n == 50, "it is still there, decoded"
 
 
 def test_a_segment_larger_than_the_limit_still_opens(tmp_path, built):
