@@ -21,10 +21,12 @@ from tqdm import tqdm
 
 from neardup.batch.processes import each
 from neardup.models import edits as catalogue
+from neardup.models import pixels
 from neardup.models.checkpoint import load_checkpoint, save_checkpoint
 from neardup.models.edits import EDITS, edit
 from neardup.models.embed import Embedder, open_embedder
 from neardup.models.images import decode
+from neardup.models.pixels import FEATURES, looks_features
 from neardup.schemas.errors import BadEvent, SettingsError
 
 log = logging.getLogger(__name__)
@@ -35,12 +37,12 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif"}
 
 @dataclass(frozen=True)
 class Embedded:
-    """Pictures and edited copies of them, as embeddings.
+    """Pictures and edited copies of them, as embeddings and as what their looks are made from.
 
     ``names`` of the n pictures; ``folder`` int64 [n]: which of the folders each lies in;
     ``originals`` float32 [n, d]; ``edited`` float32 [m, d]; ``source`` int64 [m]: the picture
     that each copy was made from; ``edits`` [m]: what was done, "crop:0.31+blur:0.80": names and
-    strengths.
+    strengths; ``original_looks`` int16 [n, 127] and ``edited_looks`` int16 [m, 127].
     """
 
     names: list[str]
@@ -49,6 +51,8 @@ class Embedded:
     edited: npt.NDArray[np.float32]
     source: npt.NDArray[np.int64]
     edits: list[str]
+    original_looks: npt.NDArray[np.int16]
+    edited_looks: npt.NDArray[np.int16]
 
 
 class Recipe(NamedTuple):
@@ -89,6 +93,8 @@ def embed_folders(
         edited=np.concatenate([row.vectors[1:] for row in done]),
         source=np.repeat(np.arange(len(done)), recipe.copies),
         edits=[name for row in done for name in row.edits],
+        original_looks=np.stack([row.looks[0] for row in done]),
+        edited_looks=np.concatenate([row.looks[1:] for row in done]),
     )
 
 
@@ -121,6 +127,7 @@ class _Row(NamedTuple):
     folder: int
     name: str
     vectors: npt.NDArray[np.float32]
+    looks: npt.NDArray[np.int16]
     edits: list[str]
 
 
@@ -145,17 +152,20 @@ def _embed_part(recipe: Recipe, cache: Path | None, files: list[tuple[int, Path]
         if kept_at:
             save_checkpoint(kept_at, identity, kept)
     return [
-        _Row(files[at][0], files[at][1].name, vectors, edits.tolist())
-        for at, vectors, edits in zip(kept["at"], kept["vectors"], kept["edits"], strict=True)
+        _Row(files[at][0], files[at][1].name, vectors, looks, edits.tolist())
+        for at, vectors, looks, edits in zip(
+            *(kept[name] for name in ("at", "vectors", "looks", "edits")), strict=True
+        )
     ]
 
 
 def _embedded(
     recipe: Recipe, files: list[tuple[int, Path]], data: list[bytes]
 ) -> dict[str, npt.NDArray[Any]]:
-    """Which of the files are pictures: ``at`` [k]; ``vectors`` [k, 1 + copies, d]; ``edits``."""
+    """Which of the files are pictures: ``at`` [k]; ``vectors`` [k, 1 + copies, d]; ``looks``
+    [k, 1 + copies, 127]; ``edits``."""
     embedder = _embedder(recipe.embedder, recipe.weights)
-    at, vectors, edits = [], [], []
+    at, vectors, looks, edits = [], [], [], []
     for i, ((_, path), content) in enumerate(zip(files, data, strict=True)):
         try:
             image = decode(content)
@@ -164,12 +174,15 @@ def _embedded(
         rng = np.random.default_rng([recipe.seed, zlib.crc32(path.name.encode())])
         copies = [random_edits(image, rng) for _ in range(recipe.copies)]
         at.append(i)
-        vectors.append(embedder.embed([image, *(copy for copy, _ in copies)]))
+        pictures = [image, *(copy for copy, _ in copies)]
+        vectors.append(embedder.embed(pictures))
+        looks.append([looks_features(picture) for picture in pictures])
         edits.append([done for _, done in copies])
     shape = (len(at), recipe.copies + 1, embedder.dim)
     return {
         "at": np.array(at, np.int64),
         "vectors": np.array(vectors, np.float32).reshape(shape),
+        "looks": np.array(looks, np.int16).reshape(*shape[:2], FEATURES),
         "edits": np.array(edits, np.str_).reshape(len(at), recipe.copies),
     }
 
@@ -177,7 +190,7 @@ def _embedded(
 def _identity(recipe: Recipe, names: list[str], data: list[bytes]) -> str:
     """SHA-256 of all that the embeddings of a part depend on, how copies are made included."""
     digest = hashlib.sha256()
-    for code in (catalogue.__file__, __file__):
+    for code in (catalogue.__file__, pixels.__file__, __file__):
         digest.update(Path(code).read_bytes())
     digest.update(repr((recipe.embedder, recipe.copies, recipe.seed, names)).encode())
     if recipe.weights:

@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup.models.artifact import content_hash, load_artifact, save_artifact
+from neardup.models.whitening import leading, rotations, whitening
 from neardup.schemas.errors import ArtifactError
 
 BITS = 1024
 DIRECTIONS = 512
-SHRINKAGE = 0.1
 
 # 2^20 steps of input times 2^15 of projection leaves 2^18 addends below 2^53.
 INPUT_LIMIT = 2.0**20
@@ -113,10 +113,10 @@ def learn_hasher(
     if (copies == pictures[source_index]).all():
         raise ValueError("no copy differs from its picture: there is nothing to learn from")
     mean = pictures.mean(axis=0)
-    whitening = _whitening(copies - pictures[source_index])
-    leading = _leading((pictures - mean) @ whitening, directions)
-    turns = _rotations(directions, BITS // directions, np.random.default_rng(seed))
-    projection = whitening @ leading @ turns
+    white = whitening(copies - pictures[source_index])
+    found = leading((pictures - mean) @ white, directions)
+    turns = rotations(directions, BITS // directions, np.random.default_rng(seed))
+    projection = white @ found @ turns
     step = 2.0 ** np.floor(np.log2(np.std(pictures - mean) / 1024))
     whole = np.rint(projection / np.abs(projection).max(axis=0) * PROJECTION_LIMIT)
     return _build(mean.astype(np.float32), whole.astype(np.int16), float(step), embedder)
@@ -135,35 +135,3 @@ def _build(mean: Any, projection: Any, step: Any, embedder: Any) -> Hasher:
         projection=projection.astype(np.float32),
         step=float(step),
     )
-
-
-def _whitening(changes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The symmetric inverse root of the changes' scatter, shrunk towards its mean eigenvalue."""
-    scatter = changes.T @ changes / len(changes)
-    values, vectors = np.linalg.eigh(scatter)
-    shrunk = np.maximum(values, 0) + SHRINKAGE * values.mean()
-    root: npt.NDArray[np.float64] = (vectors / np.sqrt(shrunk)) @ vectors.T
-    return root
-
-
-def _leading(whitened: npt.NDArray[np.float64], directions: int) -> npt.NDArray[np.float64]:
-    """The directions of most variance as columns, scaled by eigenvalue^-1/4: [dim, directions].
-
-    If there are fewer, the rest are zero columns, and rotations spread what there is.
-    """
-    values, vectors = np.linalg.eigh(whitened.T @ whitened / len(whitened))
-    kept = slice(None, -directions - 1, -1)
-    values, vectors = values[kept], vectors[:, kept]
-    scales = np.where(values > 1e-9 * values[0], np.maximum(values, 1e-300) ** -0.25, 0)
-    scaled = vectors * scales
-    missing = directions - scaled.shape[1]
-    return np.pad(scaled, ((0, 0), (0, missing)))
-
-
-def _rotations(size: int, count: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """``count`` random rotations side by side, float64 [size, size * count]."""
-    turns = []
-    for _ in range(count):
-        q, r = np.linalg.qr(rng.normal(size=(size, size)))
-        turns.append(q * np.sign(np.diag(r)))  # the sign makes it uniform (Mezzadri 2007)
-    return np.concatenate(turns, axis=1)
