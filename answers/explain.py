@@ -15,10 +15,11 @@ from PIL import Image
 from neardup.answers.pins import Link, Pin, link_between, live_pin
 from neardup.index.plans import current_plan
 from neardup.index.terms import TermPlan, matches
-from neardup.models.classifier import Classifier, log_odds_numpy
+from neardup.models.classifier import Classifier, judged_numpy
 from neardup.models.comparison import FEATURES, Comparison, compare
 from neardup.models.images import decode
 from neardup.models.local_features import LocalFeatures, local_features
+from neardup.models.looks import present, unlike
 from neardup.models.registry import classifier_of
 from neardup.models.teacher import Teacher
 from neardup.schemas.errors import BadEvent, SettingsError
@@ -59,7 +60,8 @@ class Explanation:
     """Two pins, left and right: how near they are and what was decided.
 
     ``overlap``: bands of ``plan`` in which they match; ``hamming``: differing bits; ``log_odds``:
-    what ``classifier`` gives them now; ``link``: what stands in ``pins``, by the model of its time.
+    what ``classifier`` gives them now; ``unlike``: differing bits of shapes and of colours, None
+    unless the looks of both are known; ``link``: what stands in ``pins``, by the model of its time.
     """
 
     left: Pin
@@ -69,6 +71,7 @@ class Explanation:
     hamming: int
     classifier: Classifier
     log_odds: float
+    unlike: tuple[int, int] | None
     link: Link | None
     pictures: tuple[Picture, Picture]
     sight: Sight | None
@@ -113,7 +116,8 @@ def explain(
         overlap=int(matches(plan, a, b)[0]),
         hamming=int(np.bitwise_count(a ^ b).sum()),
         classifier=classifier,
-        log_odds=float(log_odds_numpy(classifier, a, b)[0]),
+        log_odds=float(judged_numpy(classifier, a, b, left.looks[None], right.looks[None])[0]),
+        unlike=_unlike(left, right),
         link=link_between(lake, left, right),
         pictures=(first, second),
         sight=look(first.image, second.image) if first.image and second.image else None,
@@ -134,6 +138,14 @@ def look(left: Image.Image, right: Image.Image, teacher: Teacher | None = None) 
         comparison=comparison,
         transform=_between_pictures((left, right), looks, comparison),
     )
+
+
+def _unlike(left: Pin, right: Pin) -> tuple[int, int] | None:
+    looks = left.looks[None], right.looks[None]
+    if not present(*looks)[0]:
+        return None
+    shapes, colours = unlike(*looks)
+    return int(shapes[0]), int(colours[0])
 
 
 def _picture(settings: Settings, pin: Pin, file: Path | None) -> Picture:

@@ -26,6 +26,7 @@ def in_words(found: Explanation) -> list[str]:
         f"{found.plan.min_overlap} make a candidate",
         f"bits         {found.hamming} of {8 * len(left.signature)} differ; "
         f"up to {model.radius} are scored",
+        f"looks        {_looks(found)}",
         f"classifier   probability {found.probability:.4f} (log-odds {found.log_odds:.2f}, "
         f"threshold {model.threshold:.2f}) by {model.version}: {decision}",
         f"link         {_link(found)}",
@@ -49,6 +50,7 @@ def as_json(found: Explanation) -> dict[str, Any]:
         "candidates": found.candidates,
         "hamming": found.hamming,
         "radius": found.classifier.radius,
+        "unlike": found.unlike,
         "log_odds": found.log_odds,
         "probability": found.probability,
         "threshold": found.classifier.threshold,
@@ -81,6 +83,13 @@ def draw(found: Explanation) -> Image.Image:
     words = _seen(found.sight)[0]
     pen.text((4, height - LINE_PX + 5), words[:130], INK, font)
     return canvas
+
+
+def _looks(found: Explanation) -> str:
+    if found.unlike is None:
+        return "unknown: one of them came without a picture"
+    shapes, colours = found.unlike
+    return f"{shapes} of 128 bits of shape differ, {colours} of 64 of colour"
 
 
 def _link(found: Explanation) -> str:

@@ -19,11 +19,13 @@ from neardup.index.hamming import pairs_within
 from neardup.index.lake_segments import searched_segments
 from neardup.index.search import search
 from neardup.index.segment import SegmentName
-from neardup.index.store import stacked
-from neardup.models.classifier import Classifier, log_odds_numpy
+from neardup.index.store import looks_of, stacked
+from neardup.models.classifier import Classifier, judged_numpy
 from neardup.models.embed import open_embedder
 from neardup.models.hasher import Hasher
 from neardup.models.images import decode
+from neardup.models.looks import Looks
+from neardup.models.pixels import looks_features
 from neardup.models.registry import classifier_of
 from neardup.schemas.lake import Lake, segment_blocks
 from neardup.schemas.settings import Settings
@@ -52,13 +54,14 @@ def lookup(settings: Settings, picture: bytes, limit: int = 20) -> list[Match]:
     """
     lake = Lake(settings.lake.path)
     classifier = classifier_of(lake, settings)
-    query = _signature(settings, lake, classifier, picture)
+    query, looks = _codes(settings, lake, classifier, picture)
     ordinals, others = _candidates(settings, lake, query, classifier.radius)
     ordinals, others = _with_company(lake, ordinals, others, limit)
     hamming = np.bitwise_count(others ^ query).sum(axis=1, dtype=np.int64)
     nearest = np.lexsort((ordinals, hamming))[: 4 * limit]
     ordinals, others, hamming = ordinals[nearest], others[nearest], hamming[nearest]
-    scores = log_odds_numpy(classifier, np.repeat(query, len(others), axis=0), others)
+    own, own_looks = (np.repeat(code, len(others), axis=0) for code in (query, looks))
+    scores = judged_numpy(classifier, own, others, own_looks, _looks(lake, ordinals))
     chances = classifier.probability(scores)
     members = _members(lake, ordinals)
     matches = [
@@ -76,15 +79,27 @@ def lookup(settings: Settings, picture: bytes, limit: int = 20) -> list[Match]:
     return sorted(matches, key=lambda match: -match.probability)[:limit]
 
 
-def _signature(
+def _codes(
     settings: Settings, lake: Lake, classifier: Classifier, picture: bytes
-) -> npt.NDArray[np.uint8]:
+) -> tuple[Signatures, Looks]:
+    """The signature uint8 [1, 128] and the looks uint8 [1, 24] of a picture."""
     hasher = Hasher.load(settings.models.hasher)
     classifier.check_hasher(hasher.version)
     require_hasher(lake, hasher.version)
     embedder = open_embedder(settings.models.embedder, weights=settings.models.embedder_weights)
     image = decode(picture, max_pixels=settings.events.max_pixels)
-    return hasher.sign(embedder.embed([image]))
+    looks = hasher.sign_looks(looks_features(image)[None])
+    return hasher.sign(embedder.embed([image])), looks
+
+
+def _looks(lake: Lake, ordinals: Int64) -> Looks:
+    """Of pins by ordinal, uint8 [n, 24]."""
+    rows = lake.rows(
+        "SELECT ordinal, looks FROM pins WHERE kind = 'add' AND list_contains($ordinals, ordinal)",
+        {"ordinals": ordinals.tolist()},
+    )
+    known = {row["ordinal"]: row["looks"] for row in rows}
+    return looks_of([known[ordinal] for ordinal in ordinals.tolist()])
 
 
 def _candidates(

@@ -5,18 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from neardup.index.store import stacked
+from neardup.index.store import looks_of, stacked
 from neardup.schemas.errors import LakeError
 from neardup.schemas.lake import Lake
 
 
 @dataclass(frozen=True)
 class Pin:
-    """A live pin: its signature uint8 [128], its cluster, and where its picture may be found."""
+    """A live pin: its signature uint8 [128], its looks uint8 [24] (all zero if it has none), its
+    cluster, and where its picture may be found."""
 
     pin_id: str
     ordinal: int
     signature: npt.NDArray[np.uint8]
+    looks: npt.NDArray[np.uint8]
     hasher: str
     cluster_id: int
     head: str
@@ -39,7 +41,7 @@ class Link:
 def live_pin(lake: Lake, pin_id: str) -> Pin:
     """The live version of a pin. Raises LakeError for one that never came or was deleted."""
     rows = lake.rows(
-        """SELECT p.pin_id, p.ordinal, p.signature, p.hasher, c.cluster_id, c.head,
+        """SELECT p.pin_id, p.ordinal, p.signature, p.looks, p.hasher, c.cluster_id, c.head,
                   p.image_uri, p.thumbnail
         FROM clusters_current c JOIN pins p ON p.ordinal = c.ordinal AND p.kind = 'add'
         WHERE c.pin_id = $pin""",
@@ -48,7 +50,8 @@ def live_pin(lake: Lake, pin_id: str) -> Pin:
     if not rows:
         raise LakeError(_why_not_live(lake, pin_id))
     signature = stacked([rows[0].pop("signature")])[0]
-    return Pin(signature=signature, **rows[0])
+    looks = looks_of([rows[0].pop("looks")])[0]
+    return Pin(signature=signature, looks=looks, **rows[0])
 
 
 def link_between(lake: Lake, a: Pin, b: Pin) -> Link | None:

@@ -17,7 +17,7 @@ from neardup.clusters.compaction import prepare
 from neardup.clusters.evidence import evidence_of
 from neardup.clusters.generations import prepared_generation, remove_outdated
 from neardup.clusters.recompute import Recipe
-from neardup.models.classifier import Classifier, log_odds_numpy
+from neardup.models.classifier import Classifier, judged_numpy
 from neardup.models.registry import classifier_of
 from neardup.schemas.lake import Lake
 from neardup.schemas.settings import Settings
@@ -57,7 +57,7 @@ def recipe_of(classifier: Classifier, settings: Settings) -> Recipe:
     """How this classifier and these settings make parts of components."""
     return Recipe(
         evidence=evidence_of(classifier, settings),
-        score=partial(log_odds_numpy, classifier),
+        score=partial(judged_numpy, classifier),
         radius=classifier.radius,
         threshold=classifier.threshold,
         model=classifier.version,

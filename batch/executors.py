@@ -22,6 +22,7 @@ MEMBERS = pa.schema(
         ("bucket", pa.int64()),
         ("ordinal", pa.int64()),
         ("signature", pa.binary()),
+        ("looks", pa.binary()),
         ("links", pa.list_(LINK)),
         ("width", pa.int32()),
         ("height", pa.int32()),

@@ -29,7 +29,7 @@ Int64 = npt.NDArray[np.int64]
 PINS_NAMED = ("pin_id", "other", "left")
 LEASES = ("stream", "compact", "override")
 CONTENTS = (
-    *("signature", "links", "source", "attributes"),
+    *("signature", "looks", "links", "source", "attributes"),
     *("image_uri", "width", "height", "file_bytes", "thumbnail"),
 )
 

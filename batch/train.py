@@ -24,6 +24,7 @@ from neardup.models.classifier import Classifier
 from neardup.models.crowd import LAST
 from neardup.models.decisions import decide, held_out_reliability
 from neardup.models.hasher import Hasher, learn_hasher
+from neardup.models.looks import learn_looks
 from neardup.models.student import PRESETS, train_student
 from neardup.models.training import (
     Int64,
@@ -110,17 +111,23 @@ def learn(
     held = held_out(embedded.names)
     held_copies = held[embedded.source]
     kept = np.cumsum(~held) - 1
+    source = kept[embedded.source[~held_copies]]
+    looks = learn_looks(
+        embedded.original_looks[~held], embedded.edited_looks[~held_copies], source, recipe.seed
+    )
     hasher = learn_hasher(
         embedded.originals[~held],
         embedded.edited[~held_copies],
-        kept[embedded.source[~held_copies]],
+        source,
         recipe.seed,
         embedder=recipe.embedder,
+        looks=looks,
     )
     labelled = signed(hasher, embedded, verdicts)
+    learned = labelled.take(~held[labelled.source])
     with tqdm(desc="train", unit="step") as bar:
         net = train_student(
-            labelled.take(~held[labelled.source]),
+            learned,
             replace(PRESETS[preset], seed=recipe.seed),
             checkpoint=checkpoint,
             progress=lambda done, steps, loss: _show(bar, done, steps, loss),
@@ -129,7 +136,7 @@ def learn(
         name: labelled.take(held[labelled.source] & (embedded.folder[labelled.source] == i))
         for i, name in enumerate(folders)
     }
-    classifier, figures = decide(net, hasher.version, kinds)
+    classifier, figures = decide(net, hasher.version, kinds, learned)
     counts = {"pictures": len(held), "held_out": int(held.sum())}
     found = held_out_reliability(classifier, kinds.values())
     return Trained(hasher, classifier, {**counts, **figures}, found)
@@ -183,13 +190,15 @@ def check(embedded: Embedded) -> None:
 
 
 def fingerprint(embedded: Embedded) -> str:
-    """SHA-256 of what was learned from: names, embeddings and edits."""
+    """SHA-256 of what was learned from: names, embeddings, looks and edits."""
     text = "\n".join([*embedded.names, *embedded.edits]).encode()
     return content_hash(
         {
             "text": np.frombuffer(text, np.uint8),
             "originals": embedded.originals,
             "edited": embedded.edited,
+            "original_looks": embedded.original_looks,
+            "edited_looks": embedded.edited_looks,
         }
     )
 
@@ -208,6 +217,9 @@ def signed(hasher: Hasher, embedded: Embedded, verdicts: Int64 | None) -> Labell
         doubtful = np.union1d(doubtful, verdicts)
     return Labelled(
         signatures=np.concatenate([pictures, hasher.sign(embedded.edited)]),
+        looks=np.concatenate(
+            [hasher.sign_looks(embedded.original_looks), hasher.sign_looks(embedded.edited_looks)]
+        ),
         source=np.concatenate([np.arange(len(embedded.names)), embedded.source]),
         edits=np.concatenate([np.zeros(len(embedded.names), np.int64), edits]),
         doubtful=doubtful,

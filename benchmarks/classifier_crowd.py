@@ -36,8 +36,8 @@ def rows(pictures: Pictures, quick: bool) -> list[Figure]:
 
 def false_pairs(classifier: Classifier, pictures: Pictures, kind: str) -> Figure:
     """Pairs of held-out pictures that are reported though the teacher takes them for two."""
-    files, signatures = pictures.held_out_files(kind)
-    pairs = reported(files, signatures, classifier, Teacher.load(), os.cpu_count() or 1)
+    files, codes = pictures.held_out_files(kind)
+    pairs = reported(files, codes, classifier, Teacher.load(), os.cpu_count() or 1)
     return figure(
         f"false pairs in a million comparisons: held-out {kind}",
         "pairs",

@@ -9,6 +9,7 @@ import os
 import zlib
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,18 +32,21 @@ class Pictures:
 
     def __init__(self, hasher: Hasher, seed: int) -> None:
         self.hasher, self._seed = hasher, seed
-        vectors, groups = Crowds(hasher, seed).labelled()
+        crowds = Crowds(hasher, seed)
+        vectors, groups = crowds.labelled()
         self.labelled_vectors: npt.NDArray[np.float32] = vectors
-        self.labelled = Labelled(hasher.sign(vectors), groups, np.zeros_like(groups), _NOBODY)
+        looks = hasher.sign_looks(crowds.labelled_looks())
+        nobody = np.zeros_like(groups)
+        self.labelled = Labelled(hasher.sign(vectors), looks, groups, nobody, _NOBODY)
 
     def held_out(self, kind: str) -> Labelled:
         """Held-out pictures of a kind and COPIES edited copies of each."""
         return self._signed(kind, self._part(kind, 0))
 
-    def held_out_files(self, kind: str) -> tuple[list[Path], npt.NDArray[np.uint8]]:
-        """The held-out pictures' files, and their signatures uint8 [n, 128]."""
+    def held_out_files(self, kind: str) -> tuple[list[Path], "Codes"]:
+        """The held-out pictures' files, and their codes."""
         embedded = self._part(kind, 0)
-        return files_of(embedded, [folder_of(kind)]), self.hasher.sign(embedded.originals)
+        return files_of(embedded, [folder_of(kind)]), Codes.of(self.hasher, embedded)
 
     def learned(self, kind: str) -> Labelled:
         """As many pictures of a kind that are not held out, to train a peer with."""
@@ -54,6 +58,17 @@ class Pictures:
 
     def _part(self, kind: str, part: int) -> Embedded:
         return embedded_part(self.hasher.embedder, self._seed, kind, part)
+
+
+class Codes(NamedTuple):
+    """Of pictures: signatures uint8 [n, 128] and looks uint8 [n, 24]."""
+
+    signatures: npt.NDArray[np.uint8]
+    looks: npt.NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, hasher: Hasher, embedded: Embedded) -> "Codes":
+        return cls(hasher.sign(embedded.originals), hasher.sign_looks(embedded.original_looks))
 
 
 @cache

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from neardup.batch.pictures import Embedded
 from neardup.batch.train import held_out
 from neardup.models.calibration import precision_recall, threshold_at
-from neardup.models.classifier import Classifier, log_odds_numpy
+from neardup.models.classifier import Classifier, judged_numpy
 from neardup.models.decisions import judge
 from neardup.models.hasher import Hasher
 from neardup.models.training import Labelled
@@ -36,9 +36,11 @@ def edit_table(
     rows = copies[single]
     left = hasher.sign(embedded.originals[embedded.source[rows]])
     right = hasher.sign(embedded.edited[rows])
+    looks = embedded.original_looks[embedded.source[rows]], embedded.edited_looks[rows]
     bits = np.bitwise_count(left ^ right).sum(axis=1, dtype=np.int64)
     near = bits <= classifier.radius
-    found = near & (log_odds_numpy(classifier, left, right) >= classifier.threshold)
+    seen = (hasher.sign_looks(features) for features in looks)
+    found = near & (judged_numpy(classifier, left, right, *seen) >= classifier.threshold)
     counted = bits <= equal_distance(classifier, held)
     names = np.array([match[1] for match in made if match])
     strengths = np.array([float(match[2]) for match in made if match])

@@ -70,6 +70,7 @@ def one_after_the_other(parts: list[Labelled]) -> Labelled:
     firsts = np.cumsum([0, *(int(part.source.max()) + 1 for part in parts)])
     return Labelled(
         np.concatenate([part.signatures for part in parts]),
+        np.concatenate([part.looks for part in parts]),
         np.concatenate([part.source + first for part, first in zip(parts, firsts, strict=False)]),
         np.concatenate([part.edits for part in parts]),
         np.concatenate(

@@ -11,7 +11,7 @@ from neardup.benchmarks.classifier_data import KINDS, Pictures
 from neardup.benchmarks.classifier_floors import Judgement, Recall, floors
 from neardup.benchmarks.figures import Figure, figure
 from neardup.models.calibration import precision_recall
-from neardup.models.classifier import Classifier
+from neardup.models.classifier import Classifier, with_looks
 from neardup.models.decisions import figures as held_out_figures
 from neardup.models.decisions import held_out_reliability
 from neardup.models.scorer import TensorFlowScorer
@@ -42,12 +42,13 @@ def scored(pictures: Pictures, judgement: Judgement) -> Doubles:
     """The bundled classifier's score of each labelled pair, float64 [pairs]; -inf beyond the
     radius."""
     classifier = Classifier.load()
-    signatures = pictures.labelled.signatures
+    signatures, looks = pictures.labelled.signatures, pictures.labelled.looks
     scores = np.full(len(judgement.left), -np.inf)
     hamming = hamming_table(signatures, signatures)[judgement.left, judgement.right]
     near = np.flatnonzero(hamming <= classifier.radius)
-    left, right = signatures[judgement.left[near]], signatures[judgement.right[near]]
-    scores[near] = TensorFlowScorer(classifier).log_odds(left, right)
+    left, right = judgement.left[near], judgement.right[near]
+    bare = TensorFlowScorer(classifier).log_odds(signatures[left], signatures[right])
+    scores[near] = with_looks(classifier.weights, bare, looks[left], looks[right])
     return scores
 
 

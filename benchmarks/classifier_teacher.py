@@ -22,7 +22,7 @@ def rows(pictures: Pictures, quick: bool, seed: int) -> list[Figure]:
     files = [path for paths, _ in parts for path in paths]
     pairs = known_pairs(
         files,
-        np.concatenate([signatures for _, signatures in parts]),
+        np.concatenate([codes.signatures for _, codes in parts]),
         sources=40 if quick else 300,
         seed=seed,
         processes=os.cpu_count() or 1,

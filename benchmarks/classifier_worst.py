@@ -17,9 +17,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from neardup.batch.mine import features_between, features_of
 from neardup.batch.pictures import Recipe, embed_folders, files_of
-from neardup.benchmarks.classifier_data import KINDS, folder_of
+from neardup.benchmarks.classifier_data import KINDS, Codes, folder_of
 from neardup.index.hamming import pairs_within_batch
-from neardup.models.classifier import Classifier, log_odds_numpy
+from neardup.models.classifier import Classifier, judged_numpy
 from neardup.models.hasher import Hasher
 from neardup.models.images import decode
 from neardup.models.teacher import Teacher
@@ -56,22 +56,24 @@ class Reported(NamedTuple):
 
 def reported(
     files: Sequence[Path],
-    signatures: npt.NDArray[np.uint8],
+    codes: Codes,
     classifier: Classifier,
     teacher: Teacher,
     processes: int = 1,
 ) -> Reported:
-    """All pairs at or above the threshold among ``files``, with ``signatures`` uint8 [n, 128]."""
+    """All pairs at or above the threshold among ``files``, which have these codes."""
     right, left, _ = (
-        column.astype(np.int64) for column in pairs_within_batch(signatures, classifier.radius)
+        column.astype(np.int64)
+        for column in pairs_within_batch(codes.signatures, classifier.radius)
     )
-    scores = log_odds_numpy(classifier, signatures[left], signatures[right])
+    sides = (code[side] for code in codes for side in (left, right))
+    scores = judged_numpy(classifier, *sides)
     found = np.flatnonzero(scores >= classifier.threshold)
     found = found[np.argsort(-scores[found], kind="stable")]
     left, right = left[found], right[found]
-    looks = features_of(files, np.unique(np.concatenate([left, right])), processes)
-    verdict = np.array(teacher.verdicts(features_between(looks, left, right)), np.str_)
-    n = len(signatures)
+    seen = features_of(files, np.unique(np.concatenate([left, right])), processes)
+    verdict = np.array(teacher.verdicts(features_between(seen, left, right)), np.str_)
+    n = len(codes.signatures)
     return Reported(left, right, scores[found], verdict, n * (n - 1) // 2)
 
 
@@ -99,17 +101,18 @@ def draw_worst(path: Path, processes: int = 1) -> list[tuple[str, int, Reported]
     Returns per kind its name, the number of pictures and what is reported inside it.
     """
     hasher, classifier, teacher = Hasher.load(), Classifier.load(), Teacher.load()
-    parts, files, all_signatures = [], [], []
+    parts, files, every = [], [], []
     for kind in KINDS:
         recipe = Recipe(hasher.embedder, None, 0, 0)
         embedded = embed_folders([folder_of(kind)], recipe, processes=processes)
         own = files_of(embedded, [folder_of(kind)])
-        signatures = hasher.sign(embedded.originals)
-        found = reported(own, signatures, classifier, teacher, processes)
+        codes = Codes.of(hasher, embedded)
+        found = reported(own, codes, classifier, teacher, processes)
         parts.append((kind, len(own), found))
         files += own
-        all_signatures.append(signatures)
-    together = reported(files, np.concatenate(all_signatures), classifier, teacher, processes)
+        every.append(codes)
+    all_codes = Codes(*(np.concatenate(column) for column in zip(*every, strict=True)))
+    together = reported(files, all_codes, classifier, teacher, processes)
     sheet(files, together).save(path, "JPEG", quality=72)
     return [*parts, ("together", len(files), together)]
 

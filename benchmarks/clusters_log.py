@@ -21,6 +21,7 @@ from neardup.index.exemplars import NOBODY, Exemplars
 from neardup.index.search import Candidates
 from neardup.index.store import PinStore, stacked
 from neardup.index.terms import TermPlan
+from neardup.models.looks import LOOKS_BYTES
 from neardup.schemas.lake import Lake
 from neardup.schemas.tables import PINS
 from neardup.streaming.candidates import Ended, Memtable
@@ -100,7 +101,8 @@ def found(
     indexed = exemplars.indexed(0, len(exemplars))
 
     def job(pairs: Candidates, _: bool) -> Scored:
-        scores = recipe.score(queries[pairs.query], signatures[pairs.ordinal])
+        blank = np.zeros((len(pairs.query), LOOKS_BYTES), np.uint8)  # embeddings have no looks
+        scores = recipe.score(queries[pairs.query], signatures[pairs.ordinal], blank, blank)
         return Scored(pairs, scores, scores >= recipe.threshold)
 
     memtable = Memtable(indexed, signatures[indexed])

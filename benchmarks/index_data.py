@@ -14,6 +14,7 @@ from neardup.benchmarks.figures import ROOT
 from neardup.models.embed import open_embedder
 from neardup.models.hasher import BITS, Hasher
 from neardup.models.images import decode
+from neardup.models.pixels import Features, looks_features
 from neardup.schemas.errors import EnvironmentProblem
 
 CHUNK = 100_000
@@ -84,22 +85,26 @@ class Crowds:
 
     def labelled(self) -> tuple[Floats, npt.NDArray[np.int64]]:
         """Embeddings float32 [n, 1024] of the labelled pictures, and their groups int64 [n]."""
-        folder = data_folder() / "labelled"
-        with (folder / "groups.csv").open(newline="", encoding="utf-8") as lines:
-            rows = list(csv.DictReader(lines))
-        names = {group: number for number, group in enumerate({row["group"]: 0 for row in rows})}
+        files, groups = _labelled_files()
 
         def write(path: Path) -> None:
             embedder = open_embedder(self._hasher.embedder, threads=os.cpu_count() or 1)
-            files = [folder / "images" / row["file"] for row in rows]
             parts = [
                 embedder.embed([decode(file.read_bytes()) for file in files[i : i + 64]])
                 for i in range(0, len(files), 64)
             ]
             np.save(path, np.concatenate(parts))
 
-        vectors = self._kept("labelled", write)
-        return vectors, np.array([names[row["group"]] for row in rows], np.int64)
+        return self._kept("labelled", write), groups
+
+    def labelled_looks(self) -> Features:
+        """What the looks of the labelled pictures are made from, int16 [n, 127]."""
+
+        def write(path: Path) -> None:
+            files, _ = _labelled_files()
+            np.save(path, [looks_features(decode(file.read_bytes())) for file in files])
+
+        return self._kept("labelled-looks", write)
 
     def _chunks(self, n: int) -> Iterator[tuple[slice, np.random.Generator]]:
         """Each chunk has random numbers of its own, so that signatures and embeddings agree."""
@@ -120,3 +125,13 @@ def cache_folder() -> Path:
     """``neardup/bench`` in the user's cache folder."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(cache).expanduser() / "neardup" / "bench"
+
+
+def _labelled_files() -> tuple[list[Path], npt.NDArray[np.int64]]:
+    """The labelled pictures, and their groups int64 [n]."""
+    folder = data_folder() / "labelled"
+    with (folder / "groups.csv").open(newline="", encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines))
+    names = {group: number for number, group in enumerate({row["group"]: 0 for row in rows})}
+    files = [folder / "images" / row["file"] for row in rows]
+    return files, np.array([names[row["group"]] for row in rows], np.int64)

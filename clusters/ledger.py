@@ -27,7 +27,7 @@ from neardup.clusters.lineage import became
 from neardup.clusters.overrides import Said, named_by, said_by
 from neardup.clusters.people import heard, waiting
 from neardup.clusters.word import Word
-from neardup.index.store import SIGNATURE_BYTES, PinStore, signatures_of
+from neardup.index.store import SIGNATURE_BYTES, PinStore, looks_of, signatures_of
 from neardup.schemas.errors import LakeError
 from neardup.schemas.lake import Lake
 from neardup.schemas.tables import CLUSTER_HISTORY, CLUSTERS
@@ -198,7 +198,8 @@ def require_hasher(lake: Lake, version: str) -> None:
 
 def load_store(lake: Lake, store: PinStore) -> PinStore:
     """Fill an empty store with every pin version of the log; zeros where a pin was purged."""
-    added = lake.read("pins", ["ordinal", "pin_id", "signature"], ds.field("kind") == "add")
+    columns = ["ordinal", "pin_id", "signature", "looks"]
+    added = lake.read("pins", columns, ds.field("kind") == "add")
     added = added.sort_by("ordinal")
     ordinals = added.column("ordinal").to_numpy()
     if not np.array_equal(ordinals, np.arange(len(ordinals))):
@@ -208,7 +209,7 @@ def load_store(lake: Lake, store: PinStore) -> PinStore:
         )
     for batch in added.to_batches():
         signatures = pc.fill_null(batch["signature"], bytes(SIGNATURE_BYTES))
-        store.extend(batch["pin_id"], signatures_of(signatures))
+        store.extend(batch["pin_id"], signatures_of(signatures), looks_of(batch["looks"]))
     return store
 
 

@@ -17,11 +17,12 @@ from neardup.clusters.evidence import Evidence, Links, Signatures
 from neardup.clusters.heads import heads
 from neardup.clusters.loosen import loosen
 from neardup.clusters.missed import missed_pairs
+from neardup.models.looks import Looks
 
 Int64 = npt.NDArray[np.int64]
 
-Score = Callable[[Signatures, Signatures], npt.NDArray[np.float32]]
-"""Log-odds float32 [n] of pairs of signatures uint8 [n, 128]."""
+Score = Callable[[Signatures, Signatures, Looks, Looks], npt.NDArray[np.float32]]
+"""Log-odds float32 [n] of pairs of signatures uint8 [n, 128] and of their looks uint8 [n, 24]."""
 
 REVISION = 1
 """To be raised with every change after which the same component may have other parts."""
@@ -58,11 +59,13 @@ class Recipe:
 class Pins(NamedTuple):
     """Live pins of whole components, in the order of age.
 
-    ``signatures`` uint8 [n, 128]; ``components`` int64 [n], any labels; ``pixels`` int64 [n], width
-    times height, 0 if unknown; ``was_head`` bool [n]: whether the pin headed its cluster before.
+    ``signatures`` uint8 [n, 128]; ``looks`` uint8 [n, 24]; ``components`` int64 [n], any labels;
+    ``pixels`` int64 [n], width times height, 0 if unknown; ``was_head`` bool [n]: whether the pin
+    headed its cluster before.
     """
 
     signatures: Signatures
+    looks: Looks
     components: Int64
     pixels: Int64
     was_head: npt.NDArray[np.bool_]
@@ -99,7 +102,8 @@ def _with_missed(recipe: Recipe, pins: Pins, links: Links) -> Links:
     pieces = _pieces(pins.components, links, recipe.max_cut_pins)
     limits = recipe.radius, recipe.max_links
     newer, older = missed_pairs(pins.signatures, pieces, links, *limits)
-    scores = recipe.score(pins.signatures[newer], pins.signatures[older]).astype(np.float64)
+    sides = (part[side] for part in (pins.signatures, pins.looks) for side in (newer, older))
+    scores = recipe.score(*sides).astype(np.float64)
     is_link = scores >= recipe.threshold
     return Links(
         np.append(newer[is_link], links.left),

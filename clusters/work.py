@@ -13,12 +13,12 @@ from neardup.clusters.components import forest
 from neardup.clusters.evidence import Links
 from neardup.clusters.links import LoggedLinks, logged_links
 from neardup.clusters.recompute import Pins, Recipe, recompute
-from neardup.index.store import stacked
+from neardup.index.store import looks_of, stacked
 from neardup.schemas.lake import Lake
 
 Int64 = npt.NDArray[np.int64]
 
-COLUMNS = ["ordinal", "signature", "links", "width", "height"]
+COLUMNS = ["ordinal", "signature", "looks", "links", "width", "height"]
 
 
 class Todo(NamedTuple):
@@ -89,6 +89,7 @@ def parts_of(recipe: Recipe, todo: Todo, rows: pa.Table) -> Done:
     at = place(todo.ordinals, ordinals)
     pins = Pins(
         stacked(rows.column("signature").to_pylist()),
+        looks_of(rows.column("looks").combine_chunks()),
         todo.components[at],
         _pixels(rows),
         todo.was_head[at],

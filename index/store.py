@@ -1,8 +1,9 @@
-"""Signatures and pin ids by ordinal, in memory-mapped files that grow.
+"""Signatures, looks and pin ids by ordinal, in memory-mapped files that grow.
 
 The driver needs a few signatures (of samples, of a repeated pin) and pin ids (of moved pins) at
 random ordinals. They are a copy of what the log holds, so the files are made anew at each start.
-Cost per pin: 128 bytes of signature, 8 of offset, and the id itself, all in the page cache.
+Cost per pin: 128 bytes of signature, 24 of looks, 8 of offset, and the id itself, all in the page
+cache.
 """
 
 import os
@@ -13,7 +14,9 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from neardup.models.looks import LOOKS_BYTES, Looks
 from neardup.schemas.errors import EnvironmentProblem
 
 SIGNATURE_BYTES = 128
@@ -27,6 +30,13 @@ def stacked(signatures: Sequence[bytes]) -> npt.NDArray[np.uint8]:
 def signatures_of(column: pa.Array) -> npt.NDArray[np.uint8]:
     """As ``stacked``, of a column of binary without nulls; no copy is made."""
     return _flat(column.cast(pa.large_binary()))[1].reshape(-1, SIGNATURE_BYTES)
+
+
+def looks_of(column: pa.Array | Sequence[bytes | None]) -> Looks:
+    """Looks uint8 [n, 24] as tables hold them; all zero where there are none."""
+    column = column if isinstance(column, pa.Array) else pa.array(column, pa.binary())
+    filled = pc.fill_null(column, bytes(LOOKS_BYTES)).cast(pa.large_binary())
+    return _flat(filled)[1].reshape(-1, LOOKS_BYTES)
 
 
 def _flat(column: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
@@ -89,7 +99,7 @@ class GrowingArray:
 
 
 class PinStore:
-    """The signature uint8 [128] and the id of every pin version, by ordinal.
+    """The signature uint8 [128], the looks uint8 [24] and the id of every pin version, by ordinal.
 
     One thread extends it; others may read beside it.
     """
@@ -97,6 +107,7 @@ class PinStore:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._signatures = GrowingArray(directory / "signatures", np.uint8, SIGNATURE_BYTES)
+        self._looks = GrowingArray(directory / "looks", np.uint8, LOOKS_BYTES)
         self._offsets = GrowingArray(directory / "id-offsets", np.int64)
         self._offsets.extend(np.zeros((1, 1), np.int64))
         self._ids = GrowingArray(directory / "ids", np.uint8)
@@ -104,13 +115,23 @@ class PinStore:
     def __len__(self) -> int:
         return len(self._signatures)
 
-    def extend(self, pin_ids: Sequence[str] | pa.Array, signatures: npt.NDArray[np.uint8]) -> None:
-        """Append pins whose ordinals follow those already here; signatures uint8 [n, 128]."""
+    def extend(
+        self,
+        pin_ids: Sequence[str] | pa.Array,
+        signatures: npt.NDArray[np.uint8],
+        looks: Looks | None = None,
+    ) -> None:
+        """Append pins whose ordinals follow those already here; signatures uint8 [n, 128].
+
+        ``looks`` uint8 [n, 24], all zero where there are none; None: there are none at all.
+        """
         ids = pin_ids if isinstance(pin_ids, pa.Array) else pa.array(pin_ids, pa.large_string())
         ends, encoded = _flat(ids.cast(pa.large_string()))
         ends = ends + len(self._ids)
         self._ids.extend(encoded[:, None])
         self._offsets.extend(ends[:, None])
+        none = np.zeros((len(signatures), LOOKS_BYTES), np.uint8)
+        self._looks.extend(none if looks is None else looks)
         self._signatures.extend(signatures)  # last: whoever reads beside it sees whole pins
 
     def pin_id(self, ordinal: int) -> str:
@@ -126,4 +147,9 @@ class PinStore:
     def signatures(self, ordinals: npt.NDArray[np.int64] | slice) -> npt.NDArray[np.uint8]:
         """Signatures uint8 [n, 128] at these ordinals."""
         rows: npt.NDArray[np.uint8] = self._signatures.rows[ordinals]  # type: ignore[assignment]
+        return rows
+
+    def looks(self, ordinals: npt.NDArray[np.int64]) -> Looks:
+        """Looks uint8 [n, 24] at these ordinals."""
+        rows: Looks = self._looks.rows[ordinals]  # type: ignore[assignment]
         return rows

@@ -128,18 +128,29 @@ def precision_recall(
 
 
 def logistic(values: Doubles, same: Booleans) -> tuple[float, float]:
-    """Slope and intercept of logistic regression, by Newton's method on standardised values."""
-    centre, spread = float(values.mean()), float(values.std()) or 1.0
-    design = np.stack([(values - centre) / spread, np.ones(len(values))], axis=1)
-    weights = np.array([0.0, np.log(same.mean() / (1 - same.mean()))])
+    """Slope and intercept of logistic regression on one column."""
+    slopes, intercept = logistic_weights(values[:, None], same)
+    return float(slopes[0]), intercept
+
+
+def logistic_weights(columns: Doubles, same: Booleans) -> tuple[Doubles, float]:
+    """Slopes float64 [k] and intercept of logistic regression on columns float64 [n, k].
+
+    By Newton's method on standardised columns.
+    """
+    centre, spread = columns.mean(axis=0), columns.std(axis=0)
+    spread = np.where(spread > 0, spread, 1.0)
+    design = np.column_stack([(columns - centre) / spread, np.ones(len(columns))])
+    weights = np.zeros(design.shape[1])
+    weights[-1] = np.log(same.mean() / (1 - same.mean()))
     for _ in range(100):
         odds = design @ weights
         probability = 1 / (1 + np.exp(-odds.clip(-35, 35)))
         gradient = design.T @ (same - probability)
         curvature = design.T @ (design * (probability * (1 - probability))[:, None])
-        step = np.linalg.solve(curvature + 1e-9 * np.eye(2), gradient)
+        step = np.linalg.solve(curvature + 1e-9 * np.eye(len(weights)), gradient)
         weights += step.clip(-2, 2)
         if np.abs(step).max() < 1e-8:
             break
-    slope = weights[0] / spread
-    return float(slope), float(weights[1] - slope * centre)
+    slopes = weights[:-1] / spread
+    return slopes, float(weights[-1] - slopes @ centre)

@@ -8,8 +8,13 @@ another than elsewhere. ``lens`` is a layer without bias on a signature's bits a
 that copies point the same way and look-alikes do not: it weighs the bits, and what they share,
 where the count takes all alike. Each part is symmetric.
 
-Weights are whole numbers so small that every sum is exact in its type. TensorFlow and numpy thus
-give the same bits, however pairs are batched and whatever processor adds them up.
+Where the looks of both pictures are known (``models.looks``), a pair that was found so is judged
+once more:
+
+    score' = kept * score + constant - shape * unlike shapes - colour * unlike colours
+
+The score's weights are whole numbers so small that every sum is exact in its type. TensorFlow and
+numpy thus give the same bits, however pairs are batched and whatever processor adds them up.
 """
 
 from collections.abc import Mapping
@@ -22,6 +27,7 @@ import numpy.typing as npt
 
 from neardup.models.artifact import content_hash, load_artifact, save_artifact
 from neardup.models.crowd import crowd_distance
+from neardup.models.looks import Looks, present, unlike
 from neardup.schemas.errors import ArtifactError
 
 BITS = 1024
@@ -45,6 +51,7 @@ WEIGHTS: Mapping[str, tuple[str, tuple[int | str, ...]]] = {
     "crowd": ("|u1", ("c", BITS // 8)),  # signatures of pictures that it was trained on
     "count": ("<i8", (4,)),  # intercept, slope, pull, score of identical signatures
     "unit": ("<f8", ()),  # log-odds that one whole number of a score stands for, a power of two
+    "looks": ("<f8", (4,)),  # kept, constant, shape, colour
 }
 
 
@@ -167,11 +174,39 @@ def check_weights(weights: Mapping[str, npt.NDArray[Any]]) -> None:
             raise ValueError(f"{name} holds values beyond {limit}")
     if not 0 < width <= MAX_WIDTH:
         raise ValueError(f"a lens {width} wide; 1 to {MAX_WIDTH} are possible")
+    if not np.isfinite(weights["looks"]).all():
+        raise ValueError("looks holds values that are no numbers")
 
 
 def log_odds_numpy(classifier: Classifier, left: Signatures, right: Signatures) -> Scores:
     """Log-odds float32 [n] of pairs of signatures uint8 [n, 128]: the reference execution."""
     return weigh(classifier.weights, left, right)
+
+
+def judged_numpy(
+    classifier: Classifier,
+    left: Signatures,
+    right: Signatures,
+    left_looks: Looks,
+    right_looks: Looks,
+) -> Scores:
+    """As ``log_odds_numpy``, judged once more by looks uint8 [n, 24] where both sides have some."""
+    scores = log_odds_numpy(classifier, left, right)
+    return with_looks(classifier.weights, scores, left_looks, right_looks)
+
+
+def with_looks(
+    weights: Mapping[str, npt.NDArray[Any]], scores: Scores, left: Looks, right: Looks
+) -> Scores:
+    """Scores float32 [n] of pairs, judged once more by looks uint8 [n, 24] where both have some.
+
+    Each pair by itself, in float64: nothing that another order or processor could change.
+    """
+    kept, constant, shape, colour = weights["looks"].tolist()
+    shapes, colours = unlike(left, right)
+    judged = kept * scores.astype(np.float64) + constant - shape * shapes - colour * colours
+    judged = np.minimum(judged, weights["count"][3] * weights["unit"])
+    return np.where(present(left, right), judged, scores).astype(np.float32)
 
 
 def weigh(weights: Mapping[str, npt.NDArray[Any]], left: Signatures, right: Signatures) -> Scores:

@@ -1,7 +1,7 @@
 """From a trained net to a classifier that decides: scale, thresholds, radius, figures."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,13 @@ from neardup.models.calibration import (
     bounded_threshold,
     calibrate,
     even_odds,
+    logistic_weights,
     precision_recall,
     reliability,
     threshold_at,
 )
-from neardup.models.classifier import BITS, Classifier, weigh
+from neardup.models.classifier import BITS, Classifier, weigh, with_looks
+from neardup.models.looks import present, unlike
 from neardup.models.student import Net, whole_weights
 from neardup.models.training import REACH, Labelled, Pairs, hamming_of, pairs_within
 from neardup.schemas.errors import TrainingError
@@ -26,20 +28,24 @@ from neardup.schemas.errors import TrainingError
 Doubles = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
+LOOKS_PICTURES = 1200
 RADIUS_SHARE = 0.999
 """The share of the reported true held-out pairs that the radius lets through."""
 IDENTICAL_RAW = 1e3  # log-odds that no pair reaches
+WITHOUT_LOOKS = np.array([1.0, 0.0, 0.0, 0.0])  # of ``classifier.WEIGHTS``: the score as it is
 
 
 @dataclass(frozen=True)
 class Judged:
     """All pairs within REACH of one kind of held-out pictures, by score and by distance.
 
-    ``score`` and ``nearness`` (minus the Hamming distance) float64 [n], ``same`` bool [n];
-    ``sources`` int64 [n, 2]; ``true_pairs`` counts those out of reach as well.
+    ``score``, ``bare`` (the score without looks) and ``nearness`` (minus the Hamming distance)
+    float64 [n], ``same`` bool [n]; ``sources`` int64 [n, 2]; ``true_pairs`` counts those out of
+    reach as well.
     """
 
     score: Doubles
+    bare: Doubles
     nearness: Doubles
     same: npt.NDArray[np.bool_]
     sources: Int64
@@ -48,25 +54,33 @@ class Judged:
     def take(self, keep: npt.NDArray[np.bool_]) -> "Judged":
         return Judged(
             self.score[keep],
+            self.bare[keep],
             self.nearness[keep],
             self.same[keep],
             self.sources[keep],
             self.true_pairs,
         )
 
+    def without_looks(self) -> "Judged":
+        return replace(self, score=self.bare)
+
 
 def decide(
-    net: Net, hasher_version: str, kinds: Mapping[str, Labelled]
+    net: Net, hasher_version: str, kinds: Mapping[str, Labelled], learned: Labelled
 ) -> tuple[Classifier, dict[str, Any]]:
     """The classifier and its figures, from float weights and held-out pictures of each kind.
 
-    Raises TrainingError where the held-out pairs never reach the precision that is asked for.
+    ``learned``: pictures that the net was trained on; what looks weigh is learned from some. A
+    threshold keeps its precision on every kind of pictures, with their looks and without. Raises
+    TrainingError where the held-out pairs never reach the precision that is asked for.
     """
     kinds = {kind: held for kind, held in kinds.items() if len(held.source)}
     weights, pooled = _scaled(net, kinds.values())
+    weights["looks"] = _looks(weights, learned, kinds.values())
     judged = {kind: judge(weights, held) for kind, held in kinds.items()}
-    threshold = max(_reported(kind, part) for kind, part in judged.items())
-    trusted = max(_trusted(kind, part) for kind, part in judged.items())
+    both = [(kind, part) for kind, own in judged.items() for part in (own, own.without_looks())]
+    threshold = max(_reported(kind, part) for kind, part in both)
+    trusted = max(_trusted(kind, part) for kind, part in both)
     radius = _radius(judged.values(), threshold)
     reach = _pool(judged.values())
     met = reach.take(reach.nearness >= -radius)
@@ -108,6 +122,7 @@ def figures(classifier: Classifier, held: Labelled) -> dict[str, float]:
         result[f"{name}_precision"], result[f"{name}_recall"] = (round(value, 4) for value in found)
     for name, part, values in (
         ("classifier", near, near.score),
+        ("without_looks", near, near.bare),
         ("hamming", judged, judged.nearness),
     ):
         best = threshold_at(values, part.same, 0.99)
@@ -145,7 +160,7 @@ def cross_reliability(judged: Judged) -> Reliability:
 def _scaled(net: Net, kinds: Iterable[Labelled]) -> tuple[dict[str, npt.NDArray[Any]], Judged]:
     """Whole weights on the common scale of log-odds, and the held-out pairs by raw score."""
     kinds = list(kinds)
-    raw = whole_weights(net, identical=IDENTICAL_RAW)
+    raw = whole_weights(net, identical=IDENTICAL_RAW) | {"looks": WITHOUT_LOOKS}
     pooled = _pool(judge(raw, held) for held in kinds)
     pooled = pooled.take(pooled.nearness < 0)  # identical signatures need no scale
     if not len(pooled.same) or pooled.same.all() or not pooled.same.any():
@@ -156,15 +171,42 @@ def _scaled(net: Net, kinds: Iterable[Labelled]) -> tuple[dict[str, npt.NDArray[
         )
     scale = calibrate(pooled.score, pooled.same, _ordinary(raw, kinds).score)
     surest = float(scale(pooled.score).max())
-    return whole_weights(net, scale.scale, scale.shift, surest), pooled
+    weights = whole_weights(net, scale.scale, scale.shift, surest)
+    return weights | {"looks": WITHOUT_LOOKS}, pooled
+
+
+def _looks(
+    weights: Mapping[str, npt.NDArray[Any]], learned: Labelled, kinds: Iterable[Labelled]
+) -> Doubles:
+    """What looks weigh: logistic regression on pictures that the net knows, scaled on others."""
+    pictures = np.unique(learned.source)
+    drawn = np.random.default_rng(0).permutation(pictures)[:LOOKS_PICTURES]
+    some = learned.take(np.isin(learned.source, drawn))
+    pairs = pairs_within(some, REACH)
+    looks = some.looks[pairs.left], some.looks[pairs.right]
+    pairs = pairs.take(present(*looks))
+    if not len(pairs.same) or pairs.same.all() or not pairs.same.any():
+        return WITHOUT_LOOKS
+    score = weigh(weights, some.signatures[pairs.left], some.signatures[pairs.right])
+    columns = np.column_stack([score, *unlike(some.looks[pairs.left], some.looks[pairs.right])])
+    (kept, shape, colour), _ = logistic_weights(columns, pairs.same)
+    raw = {**weights, "looks": np.array([kept, 0.0, -shape, -colour])}
+    kinds = list(kinds)
+    pooled = _pool(judge(raw, held) for held in kinds)
+    pooled = pooled.take(pooled.nearness < 0)
+    scale = calibrate(pooled.score, pooled.same, _ordinary(raw, kinds).score)
+    found: Doubles = scale.scale * raw["looks"] + np.array([0, scale.shift, 0, 0])
+    return found
 
 
 def _judged(
     weights: Mapping[str, npt.NDArray[Any]], held: Labelled, pairs: Pairs, true_pairs: int
 ) -> Judged:
-    left, right = held.signatures[pairs.left], held.signatures[pairs.right]
+    sides = pairs.left, pairs.right
+    bare = weigh(weights, *(held.signatures[side] for side in sides))
     return Judged(
-        score=weigh(weights, left, right).astype(np.float64),
+        score=with_looks(weights, bare, *(held.looks[side] for side in sides)).astype(np.float64),
+        bare=bare.astype(np.float64),
         nearness=-hamming_of(held.signatures, pairs).astype(np.float64),
         same=pairs.same,
         sources=np.stack([held.source[pairs.left], held.source[pairs.right]], axis=1),
@@ -176,6 +218,7 @@ def _pool(parts: Iterable[Judged]) -> Judged:
     parts = list(parts)
     return Judged(
         np.concatenate([part.score for part in parts]),
+        np.concatenate([part.bare for part in parts]),
         np.concatenate([part.nearness for part in parts]),
         np.concatenate([part.same for part in parts]),
         np.concatenate([part.sources for part in parts]),

@@ -10,6 +10,7 @@ Signing is exact: inputs and projection are rounded to whole numbers whose produ
 change a bit. A replay gives the signatures of the first run.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup.models.artifact import content_hash, load_artifact, save_artifact
+from neardup.models.looks import LOOKS_BYTES, Looks, LooksHasher
+from neardup.models.pixels import Features
 from neardup.models.whitening import leading, rotations, whitening
 from neardup.schemas.errors import ArtifactError
 
@@ -39,7 +42,8 @@ class Hasher:
     """Learned directions, with the name of the embedder whose vectors they are made for.
 
     ``mean`` float32 [dim]; ``projection`` float32 [dim, 1024], whole numbers up to 2^15;
-    ``step``: what one whole number of a centred input stands for, a power of two.
+    ``step``: what one whole number of a centred input stands for, a power of two. ``looks``: what
+    signs the pixels of pictures; None where only vectors are hashed.
     """
 
     version: str
@@ -48,6 +52,7 @@ class Hasher:
     mean: Floats
     projection: Floats
     step: float
+    looks: LooksHasher | None = None
 
     def sign(self, embeddings: Floats) -> npt.NDArray[np.uint8]:
         """Signatures uint8 [n, 128] of embeddings float32 [n, dim]; bit i is the i-th direction's.
@@ -60,6 +65,13 @@ class Hasher:
         whole = np.rint(centred / self.step).clip(-INPUT_LIMIT, INPUT_LIMIT)
         return np.packbits(whole @ self._projection > 0, axis=1)
 
+    def sign_looks(self, features: Features) -> Looks:
+        """Looks uint8 [n, 24] of ``pixels.looks_features`` int16 [n, 127]; all zero without
+        ``looks``."""
+        if self.looks is None:
+            return np.zeros((len(features), LOOKS_BYTES), np.uint8)
+        return self.looks.sign(features)
+
     @cached_property
     def _projection(self) -> npt.NDArray[np.float64]:
         return self.projection.astype(np.float64)
@@ -70,7 +82,9 @@ class Hasher:
         path = path or BUNDLED
         arrays, card = load_artifact(path, "hasher")
         try:
-            hasher = _build(arrays["mean"], arrays["projection"], card["step"], card["embedder"])
+            looks = _looks_of(arrays)
+            parts = arrays["mean"], arrays["projection"], card["step"], card["embedder"]
+            hasher = _build(*parts, looks)
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"The hasher {path} lacks a part ({error}): restore it.") from None
         if hasher.version != card.get("version"):
@@ -85,6 +99,7 @@ class Hasher:
         arrays: dict[str, npt.NDArray[Any]] = {
             "mean": self.mean,
             "projection": self.projection.astype(np.int16),
+            **(self.looks.to_arrays() if self.looks else {}),
         }
         identity = {"version": self.version, "embedder": self.embedder, "step": self.step}
         save_artifact(path, "hasher", arrays, {**identity, **card})
@@ -98,10 +113,12 @@ def learn_hasher(
     *,
     embedder: str = "mobilenet_v1",
     directions: int = DIRECTIONS,
+    looks: LooksHasher | None = None,
 ) -> Hasher:
     """Learn from pictures float32 [n, dim] and edited copies float32 [m, dim].
 
-    ``source_index`` int64 [m]: the picture that each copy was made from. Raises ValueError if
+    ``source_index`` int64 [m]: the picture that each copy was made from. ``looks``: of the same
+    pictures, to go with it. Raises ValueError if
     there are fewer than two pictures, no copies that differ, or 1,024 is no multiple of
     ``directions``.
     """
@@ -119,13 +136,22 @@ def learn_hasher(
     projection = white @ found @ turns
     step = 2.0 ** np.floor(np.log2(np.std(pictures - mean) / 1024))
     whole = np.rint(projection / np.abs(projection).max(axis=0) * PROJECTION_LIMIT)
-    return _build(mean.astype(np.float32), whole.astype(np.int16), float(step), embedder)
+    return _build(mean.astype(np.float32), whole.astype(np.int16), float(step), embedder, looks)
 
 
-def _build(mean: Any, projection: Any, step: Any, embedder: Any) -> Hasher:
+def _looks_of(arrays: Mapping[str, npt.NDArray[Any]]) -> LooksHasher | None:
+    if "looks_mean" not in arrays:
+        return None
+    return LooksHasher.of(arrays["looks_mean"], arrays["looks_projection"])
+
+
+def _build(
+    mean: Any, projection: Any, step: Any, embedder: Any, looks: LooksHasher | None
+) -> Hasher:
     if projection.shape != (len(mean), BITS):
         raise ValueError(f"projection of shape {projection.shape}")
     arrays = {"mean": mean, "projection": projection, "step": np.array(float(step))}
+    arrays |= looks.to_arrays() if looks else {}
     digest = content_hash({**arrays, "embedder": np.frombuffer(embedder.encode(), np.uint8)})
     return Hasher(
         version=f"edit-whitened-{digest[:8]}",
@@ -134,4 +160,5 @@ def _build(mean: Any, projection: Any, step: Any, embedder: Any) -> Hasher:
         mean=mean.astype(np.float32),
         projection=projection.astype(np.float32),
         step=float(step),
+        looks=looks,
     )

@@ -45,15 +45,16 @@ class LooksHasher:
         looks[~looks.any(axis=1), -1] = 1
         return looks
 
+    def to_arrays(self) -> dict[str, Features]:
+        """As they are stored; ``of`` is the inverse."""
+        return {"looks_mean": self.mean, "looks_projection": self.projection}
+
     @classmethod
-    def checked(cls, mean: Features, projection: Features) -> "LooksHasher":
+    def of(cls, mean: Features, projection: Features) -> "LooksHasher":
         """Raises ValueError for arrays of another shape or kind."""
-        for name, array, shape in (
-            ("looks_mean", mean, (FEATURES,)),
-            ("looks_projection", projection, (FEATURES, WORD_BITS)),
-        ):
+        for array, shape in ((mean, (FEATURES,)), (projection, (FEATURES, WORD_BITS))):
             if array.shape != shape or array.dtype != np.int16:
-                raise ValueError(f"{name} is {array.dtype} {array.shape}, not int16 {shape}")
+                raise ValueError(f"looks of {array.dtype} {array.shape}, not int16 {shape}")
         return cls(mean, projection)
 
 

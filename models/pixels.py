@@ -23,7 +23,7 @@ _CALM = 4.0  # grey levels that a picture of one grey is taken to vary by
 
 
 def _cosines() -> npt.NDArray[np.float64]:
-    """Rows of the DCT-II (Ahmed, Natarajan, Rao 1974) in steps of 2^-16, float64 [8, 64] of whole numbers."""
+    """Rows of the DCT-II (Ahmed, Natarajan, Rao 1974) in steps of 2^-16, float64 [8, 64]: whole."""
     at, frequency = np.arange(SIDE), np.arange(FREQUENCIES)[:, None]
     basis = np.cos(np.pi * (2 * at + 1) * frequency / (2 * SIDE)) * np.sqrt(2 / SIDE)
     whole: npt.NDArray[np.float64] = np.rint(basis * 2.0**16)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup.models.classifier import BITS
+from neardup.models.looks import Looks
 
 Int64 = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -23,19 +24,26 @@ HARD_QUERIES, RANDOM_PAIRS = 12_000, 60_000
 
 @dataclass(frozen=True)
 class Labelled:
-    """Signatures uint8 [n, 128] with the picture that each was made from.
+    """Signatures uint8 [n, 128] and looks uint8 [n, 24] with the picture that each was made from.
 
     ``source`` int64 [n]; ``edits`` int64 [n]: edits made, 0 for the picture itself; ``doubtful``
     int64: keys (``pair_keys``) of pairs of pictures so alike that nobody knows if they are one.
     """
 
     signatures: Signatures
+    looks: Looks
     source: Int64
     edits: Int64
     doubtful: Int64
 
     def take(self, keep: npt.NDArray[Any]) -> "Labelled":
-        return Labelled(self.signatures[keep], self.source[keep], self.edits[keep], self.doubtful)
+        return Labelled(
+            self.signatures[keep],
+            self.looks[keep],
+            self.source[keep],
+            self.edits[keep],
+            self.doubtful,
+        )
 
 
 class Pairs(NamedTuple):

@@ -21,10 +21,11 @@ STEPS: dict[int, dict[str, tuple[str, ...]]] = {
         "clusters": ("component",),
         "generations": ("split", "merged", "b3_f1", "ari", "recipe"),
     },
+    3: {"pins": ("looks",)},
 }
 """From a format version to the next: the columns that tables gain."""
 
-NEW_TABLES = {2: ("cluster_history", "overrides", "models", "disagreements", "losses")}
+NEW_TABLES = {2: ("cluster_history", "overrides", "models", "disagreements", "losses"), 3: ()}
 """And the tables that came with it."""
 
 LEASES = ("stream", "compact", "override")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MICROSECONDS = pa.timestamp("us", tz="UTC")
 
 
@@ -61,7 +61,12 @@ PINS = TableSpec(
             _column("ordinal", pa.int64(), "dense number of this pin version; only for add"),
             _column("previous", pa.int64(), "ordinal of the live version met: ended or repeated"),
             _column("signature", pa.binary(), "1,024 sign bits, 128 bytes; only for add"),
-            _column("hasher", pa.string(), "version of the hasher that made the signature"),
+            _column(
+                "looks",
+                pa.binary(),
+                "192 bits of shapes and colours, 24 bytes; null without a picture, only for add",
+            ),
+            _column("hasher", pa.string(), "version of the hasher that made both"),
             _column(
                 "links",
                 pa.list_(LINK),

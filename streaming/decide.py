@@ -44,7 +44,8 @@ def decide(state: State, rows: list[dict[str, Any]]) -> Decided:
         previous = live.get(row["pin_id"])
         row["ordinal"], row["previous"] = None, previous
         if previous is not None and row["signature"] == signatures[previous]:
-            row["kind"], row["signature"], row["thumbnail"] = "repeat", None, None
+            row["kind"] = "repeat"
+            row["signature"], row["looks"], row["thumbnail"] = None, None, None
             continue
         if previous is not None:
             ended[previous] = len(adds)

@@ -19,6 +19,7 @@ import pyarrow as pa
 from neardup.models.embed import Embedder, check_embedding, open_embedder
 from neardup.models.hasher import Hasher
 from neardup.models.images import decode, thumbnail
+from neardup.models.pixels import looks_features
 from neardup.models.views import transposes
 from neardup.schemas.errors import BadEvent
 from neardup.schemas.events import PinEvent, parse_event, read_uri
@@ -34,6 +35,7 @@ HASHED = pa.schema(
         ("kind", pa.string()),  # add, delete or bad
         ("pin_id", pa.string()),
         ("signature", pa.binary()),
+        ("looks", pa.binary()),
         ("views", pa.binary()),  # signatures of the picture's views, one after the other
         ("event_time", MICROSECONDS),
         ("source", pa.string()),
@@ -194,7 +196,8 @@ def _own_embedding(plan: HashingPlan, event: PinEvent) -> npt.NDArray[np.float32
 
 
 def _embed(plan: HashingPlan, rows: list[dict[str, Any]]) -> None:
-    """Replace the pictures by their ``embeddings`` float32 [1 + views, dim], upright first."""
+    """Replace the pictures by their ``embeddings`` float32 [1 + views, dim], upright first, and
+    what their ``looks`` are made from."""
     if not rows:
         return
     embedder = embedder_of(plan.models)
@@ -202,18 +205,20 @@ def _embed(plan: HashingPlan, rows: list[dict[str, Any]]) -> None:
     seen = [embedder.embed(pictures)]
     for transpose in transposes(plan.views):  # one after the other: one more copy of the pixels
         seen.append(embedder.embed([picture.transpose(transpose) for picture in pictures]))
-    for row, vectors in zip(rows, np.stack(seen, axis=1), strict=True):
-        row["embeddings"] = vectors
+    for row, picture, vectors in zip(rows, pictures, np.stack(seen, axis=1), strict=True):
+        row["embeddings"], row["looks"] = vectors, looks_features(picture)
 
 
 def _sign(plan: HashingPlan, rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
-    vectors = [row.pop("embeddings") for row in rows]
-    signatures = hasher_of(plan.models.hasher).sign(np.concatenate(vectors))
+    vectors, hasher = [row.pop("embeddings") for row in rows], hasher_of(plan.models.hasher)
+    signatures = hasher.sign(np.concatenate(vectors))
     ends = np.cumsum([len(own) for own in vectors])
     for row, own in zip(rows, np.split(signatures, ends[:-1]), strict=True):
         row["signature"], row["views"] = own[0].tobytes(), own[1:].tobytes() or None
+        if "looks" in row:
+            row["looks"] = hasher.sign_looks(row["looks"][None])[0].tobytes()
 
 
 @cache

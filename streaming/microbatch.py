@@ -40,6 +40,7 @@ from neardup.streaming.counts import Counts
 from neardup.streaming.decide import Decided, decide
 from neardup.streaming.hashing import HashingPlan
 from neardup.streaming.here import is_small, search_here
+from neardup.streaming.looks import judged_by_looks
 from neardup.streaming.models import Models
 from neardup.streaming.nearest import Rule
 from neardup.streaming.poison import hash_on_executors
@@ -234,17 +235,19 @@ class MicroBatch:
     def _score(self, decided: Decided, pairs: Candidates, in_segments: bool) -> Scored:
         """Score pairs and, if asked to, search the segments: here, or in one job of Spark."""
         try:
-            return self._job(self._plan(decided, pairs, in_segments))
+            return self._job(decided, self._plan(decided, pairs, in_segments))
         except (PythonException, SegmentError) as failure:
             damaged = isinstance(failure, SegmentError) or SegmentError.__name__ in str(failure)
             if not damaged or not self.state.mend():
                 raise
-            return self._job(self._plan(decided, pairs, in_segments))
+            return self._job(decided, self._plan(decided, pairs, in_segments))
 
-    def _job(self, plan: SearchPlan) -> Scored:
+    def _job(self, decided: Decided, plan: SearchPlan) -> Scored:
         if not plan.tasks:
             return scored(LINKS.empty_table())
         found = self._here(plan) if is_small(plan) else self._on_executors(plan)
+        used = self.models.classifier, self.models.shadow
+        found = judged_by_looks(found, decided, self.state.store, *used)
         self._scored.append(found)
         return scored(found)
 

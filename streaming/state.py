@@ -27,7 +27,7 @@ from neardup.index.lake_segments import searched_segments
 from neardup.index.plans import ensure_plan
 from neardup.index.policy import Span, live_segments
 from neardup.index.segment import Segment, SegmentBlocks, SegmentName, build_segment
-from neardup.index.store import PinStore
+from neardup.index.store import PinStore, looks_of
 from neardup.index.terms import TermPlan
 from neardup.schemas.errors import LakeError, StreamError
 from neardup.schemas.lake import Lake
@@ -128,9 +128,10 @@ class State:
 
         ``rows`` in the order of the log; ``signatures`` uint8 [adds, 128].
         """
-        added = {row["pin_id"]: row["ordinal"] for row in rows if row["kind"] == "add"}
-        self.store.extend([row["pin_id"] for row in rows if row["kind"] == "add"], signatures)
-        self.recent.update(added)
+        new = [row for row in rows if row["kind"] == "add"]
+        looks = looks_of([row.get("looks") for row in new])
+        self.store.extend([row["pin_id"] for row in new], signatures, looks)
+        self.recent.update((row["pin_id"], row["ordinal"]) for row in new)
         events = [row for row in rows if row["kind"] != "override"]
         self.positions.update({row["partition"]: row["offset"] for row in events})
         self.replay(pa.Table.from_pylist(rows, schema=EVENTS))

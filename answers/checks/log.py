@@ -7,6 +7,7 @@ import pyarrow.dataset as ds
 from neardup.answers.checks.snapshot import EXAMPLES, Bools, Int64, Snapshot, Violations
 from neardup.index.exemplars import NOBODY, Exemplars
 from neardup.index.store import SIGNATURE_BYTES
+from neardup.models.looks import LOOKS_BYTES
 
 PURGED = "starts_with(pin_id, 'purged:')"
 """Whether a row is of a pin that was erased: only its place in the log is left."""
@@ -62,7 +63,8 @@ def rows(snapshot: Snapshot) -> Violations:
         FROM pins
         WHERE kind NOT IN ('add', 'repeat', 'delete', 'override')
            OR (kind = 'add') <> (ordinal IS NOT NULL)
-           OR kind <> 'add' AND signature IS NOT NULL
+           OR kind <> 'add' AND coalesce(signature, looks) IS NOT NULL
+           OR octet_length(looks) <> {LOOKS_BYTES}
            OR kind = 'add' AND NOT {PURGED} AND (signature IS NULL
               OR octet_length(signature) <> {SIGNATURE_BYTES} OR hasher IS NULL
               OR hasher <> (SELECT min(hasher) FROM pins WHERE kind = 'add'))

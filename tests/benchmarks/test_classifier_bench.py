@@ -6,6 +6,7 @@ from neardup.benchmarks.classifier_crowd import reported_pairs
 from neardup.benchmarks.classifier_int8 import one_after_the_other
 from neardup.benchmarks.classifier_stream import pairs_a_link
 from neardup.models.classifier import Classifier, log_odds_numpy
+from neardup.models.looks import LOOKS_BYTES
 from neardup.models.scorer import TensorFlowScorer
 from neardup.models.training import Labelled, pair_keys
 
@@ -37,7 +38,8 @@ def test_sets_that_are_joined_keep_their_sources_and_doubts_apart() -> None:
 def labelled(sources: list[int], doubts: list[tuple[int, int]]) -> Labelled:
     source = np.array(sources)
     keys = pair_keys(*np.array(doubts).T)
-    return Labelled(np.zeros((len(source), 128), np.uint8), source, np.zeros_like(source), keys)
+    codes = np.zeros((len(source), 128), np.uint8)
+    return Labelled(codes, codes[:, :LOOKS_BYTES], source, np.zeros_like(source), keys)
 
 
 def test_pairs_scored_for_a_link() -> None:

@@ -7,6 +7,7 @@ from neardup.batch.train import held_out, signed
 from neardup.benchmarks.classifier_edits import edit_table, equal_distance
 from neardup.models.classifier import Classifier
 from neardup.models.hasher import Hasher
+from neardup.models.pixels import FEATURES
 
 
 def test_what_moves_a_picture_far_is_not_found() -> None:
@@ -18,9 +19,9 @@ def test_what_moves_a_picture_far_is_not_found() -> None:
     edits = ["blur:0.10", "crop:0.90", "blur:0.20+crop:0.90"] * 400
     spread = np.tile([0.01, 9.0, 0.01], 400)[:, None]
     edited = originals[source] + spread * rng.normal(0, 1, (1200, 1024))
-    embedded = Embedded(
-        names, np.zeros(400, np.int64), originals, edited.astype(np.float32), source, edits
-    )
+    looks = np.zeros((1600, FEATURES), np.int16)
+    vectors = originals, edited.astype(np.float32), source
+    embedded = Embedded(names, np.zeros(400, np.int64), *vectors, edits, looks[:400], looks[400:])
     held = held_out(names)
     labelled = signed(hasher, embedded, None)
     kept = labelled.take(held[labelled.source])

@@ -10,6 +10,7 @@ from neardup.models.feed_forward import (
     train_feed_forward,
 )
 from neardup.models.int8 import Int8Scorer, converted
+from neardup.models.looks import LOOKS_BYTES
 from neardup.models.training import Labelled, Pairs
 
 SIZES = (1024, 64, 32, 1)
@@ -57,7 +58,7 @@ def test_it_learns_to_tell_near_from_far_and_repeats_itself() -> None:
     near = np.bitwise_count(left ^ right).sum(axis=1) < 200
     signatures, rows = np.concatenate([left, right]), np.arange(2000)
     nobody = np.zeros(4000, np.int64)
-    labelled = Labelled(signatures, nobody, nobody, nobody)
+    labelled = Labelled(signatures, signatures[:, :LOOKS_BYTES], nobody, nobody, nobody)
     pairs = Pairs(rows, rows + 2000, near)
     nets = [
         train_feed_forward(labelled, pairs, SIZES, epochs=4, batch=64, rate=1e-3) for _ in range(2)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from neardup.models.checkpoint import load_checkpoint, save_checkpoint
 from neardup.models.classifier import check_weights, weigh
 from neardup.models.crowd import crowd_distance
+from neardup.models.looks import LOOKS_BYTES
 from neardup.models.student import Net, Training, train_student, whole_weights
 from neardup.models.training import Labelled
 from neardup.schemas.errors import TrainingError
@@ -26,7 +27,9 @@ def crowd(seed: int = 1, pictures: int = 40) -> Labelled:
     flips = rng.random((len(source), 1024)) < np.where(np.arange(1024) < 512, 0.45, 0.02)
     flips[:pictures] = False
     edits = (np.arange(len(source)) >= pictures).astype(np.int64)
-    return Labelled(np.packbits(base[source] ^ flips, axis=1), source, edits, np.empty(0, np.int64))
+    signatures = np.packbits(base[source] ^ flips, axis=1)
+    looks = np.zeros((len(source), LOOKS_BYTES), np.uint8)
+    return Labelled(signatures, looks, source, edits, np.empty(0, np.int64))
 
 
 def test_training_twice_gives_one_net() -> None:

@@ -18,6 +18,8 @@ from neardup.models.classifier import Classifier, log_odds_numpy
 from neardup.models.embed import open_embedder
 from neardup.models.hasher import Hasher
 from neardup.models.images import decode
+from neardup.models.looks import LOOKS_BYTES
+from neardup.models.pixels import FEATURES
 from neardup.models.training import (
     Labelled,
     hard_negatives,
@@ -38,7 +40,8 @@ def crowd(seed: int, sources: int = 12, of_each: int = 4) -> Labelled:
     flips = rng.random((len(source), 1024)) < rng.uniform(0, 0.4, (len(source), 1))
     doubtful = pair_keys(rng.integers(0, sources, 6), rng.integers(0, sources, 6))
     signatures = np.packbits(base[source] ^ flips, axis=1)
-    return Labelled(signatures, source, np.zeros(len(source), np.int64), doubtful)
+    looks = np.zeros((len(source), LOOKS_BYTES), np.uint8)
+    return Labelled(signatures, looks, source, np.zeros(len(source), np.int64), doubtful)
 
 
 def distance(crowd: Labelled, a: int, b: int) -> int:
@@ -101,7 +104,7 @@ def test_hard_negatives_are_near_and_false(seed: int) -> None:
 @settings(max_examples=20, deadline=None)
 def test_hard_negatives_are_the_hardest(seed: int) -> None:
     made = crowd(seed)
-    made = Labelled(made.signatures, made.source, made.edits, np.empty(0, np.int64))
+    made = Labelled(made.signatures, made.looks, made.source, made.edits, np.empty(0, np.int64))
     found = hard_negatives(made, nearest=3, queries=20, seed=seed)
     for a in np.unique(found.left).tolist():
         rows = range(len(made.source))
@@ -160,6 +163,8 @@ def embedded(pictures: int = 300) -> Embedded:
         edited=edited.astype(np.float32),
         source=source,
         edits=["noise:0.50"] * len(source),
+        original_looks=(looks := rng.integers(-99, 99, (pictures, FEATURES), np.int16)),
+        edited_looks=looks[source] + rng.integers(-30, 30, (len(source), FEATURES), np.int16),
     )
 
 
