@@ -55,6 +55,10 @@ WEIGHTS: Mapping[str, tuple[str, tuple[int | str, ...]]] = {
 }
 
 
+WITHOUT_LOOKS = np.array([1.0, 0.0, 0.0, 0.0])
+"""Looks change no score: of a classifier that was trained without."""
+
+
 @dataclass(frozen=True, eq=False)
 class Classifier:
     """Weights as plain arrays (see WEIGHTS) and the log-odds at which decisions fall.
@@ -129,6 +133,7 @@ class Classifier:
 
         Raises KeyError, TypeError or ValueError where a part is missing or of the wrong kind.
         """
+        arrays = {"looks": WITHOUT_LOOKS, **arrays}
         weights = {name: np.asarray(arrays[name]) for name in WEIGHTS}
         table = np.asarray(arrays["hamming_log_odds"])
         check_weights(weights)
@@ -141,9 +146,12 @@ class Classifier:
             "radius": int(arrays["radius"]),
             "even": float(arrays["even"]),
         }
+        told = dict(weights)
+        if np.array_equal(weights["looks"], WITHOUT_LOOKS):
+            del told["looks"]  # it keeps the version that it had before there were any
         digest = content_hash(
             {
-                **weights,
+                **told,
                 "hamming_log_odds": table,
                 "decisions": np.frombuffer(repr(sorted(decisions.items())).encode(), np.uint8),
             }

@@ -19,7 +19,7 @@ from neardup.models.calibration import (
     reliability,
     threshold_at,
 )
-from neardup.models.classifier import BITS, Classifier, weigh, with_looks
+from neardup.models.classifier import BITS, WITHOUT_LOOKS, Classifier, weigh, with_looks
 from neardup.models.looks import present, unlike
 from neardup.models.student import Net, whole_weights
 from neardup.models.training import REACH, Labelled, Pairs, hamming_of, pairs_within
@@ -30,9 +30,8 @@ Int64 = npt.NDArray[np.int64]
 
 LOOKS_PICTURES = 1200
 RADIUS_SHARE = 0.999
-"""The share of the reported true held-out pairs that the radius lets through."""
+"""The share of the true held-out pairs, reported without looks, that the radius lets through."""
 IDENTICAL_RAW = 1e3  # log-odds that no pair reaches
-WITHOUT_LOOKS = np.array([1.0, 0.0, 0.0, 0.0])  # of ``classifier.WEIGHTS``: the score as it is
 
 
 @dataclass(frozen=True)
@@ -70,18 +69,19 @@ def decide(
 ) -> tuple[Classifier, dict[str, Any]]:
     """The classifier and its figures, from float weights and held-out pictures of each kind.
 
-    ``learned``: pictures that the net was trained on; what looks weigh is learned from some. A
+    ``learned``: pictures that the net was trained on; what looks weigh is learned from some. Each
     threshold keeps its precision on every kind of pictures, with their looks and without. Raises
     TrainingError where the held-out pairs never reach the precision that is asked for.
     """
     kinds = {kind: held for kind, held in kinds.items() if len(held.source)}
     weights, pooled = _scaled(net, kinds.values())
-    weights["looks"] = _looks(weights, learned, kinds.values())
+    bare = {kind: judge(weights, held) for kind, held in kinds.items()}
+    threshold = max(_reported(kind, part) for kind, part in bare.items())
+    radius = _radius(bare.values(), threshold)
+    weights["looks"] = _looks(weights, learned, kinds, threshold)
     judged = {kind: judge(weights, held) for kind, held in kinds.items()}
-    both = [(kind, part) for kind, own in judged.items() for part in (own, own.without_looks())]
-    threshold = max(_reported(kind, part) for kind, part in both)
+    both = [*bare.items(), *judged.items()]
     trusted = max(_trusted(kind, part) for kind, part in both)
-    radius = _radius(judged.values(), threshold)
     reach = _pool(judged.values())
     met = reach.take(reach.nearness >= -radius)
     if met.same.all():  # of few pictures: no false pair is so near
@@ -176,26 +176,32 @@ def _scaled(net: Net, kinds: Iterable[Labelled]) -> tuple[dict[str, npt.NDArray[
 
 
 def _looks(
-    weights: Mapping[str, npt.NDArray[Any]], learned: Labelled, kinds: Iterable[Labelled]
+    weights: Mapping[str, npt.NDArray[Any]],
+    learned: Labelled,
+    kinds: Mapping[str, Labelled],
+    threshold: float,
 ) -> Doubles:
-    """What looks weigh: logistic regression on pictures that the net knows, scaled on others."""
-    pictures = np.unique(learned.source)
-    drawn = np.random.default_rng(0).permutation(pictures)[:LOOKS_PICTURES]
+    """What looks weigh, as in ``classifier.WEIGHTS``.
+
+    Logistic regression on pictures that the net knows, scaled on others. The constant is such that
+    a pair with looks reaches the asked precision at the ``threshold`` of pairs without.
+    """
+    drawn = np.random.default_rng(0).permutation(np.unique(learned.source))[:LOOKS_PICTURES]
     some = learned.take(np.isin(learned.source, drawn))
     pairs = pairs_within(some, REACH)
-    looks = some.looks[pairs.left], some.looks[pairs.right]
-    pairs = pairs.take(present(*looks))
+    pairs = pairs.take(present(some.looks[pairs.left], some.looks[pairs.right]))
     if not len(pairs.same) or pairs.same.all() or not pairs.same.any():
         return WITHOUT_LOOKS
     score = weigh(weights, some.signatures[pairs.left], some.signatures[pairs.right])
     columns = np.column_stack([score, *unlike(some.looks[pairs.left], some.looks[pairs.right])])
     (kept, shape, colour), _ = logistic_weights(columns, pairs.same)
     raw = {**weights, "looks": np.array([kept, 0.0, -shape, -colour])}
-    kinds = list(kinds)
-    pooled = _pool(judge(raw, held) for held in kinds)
+    pooled = _pool(judge(raw, held) for held in kinds.values())
     pooled = pooled.take(pooled.nearness < 0)
-    scale = calibrate(pooled.score, pooled.same, _ordinary(raw, kinds).score)
-    found: Doubles = scale.scale * raw["looks"] + np.array([0, scale.shift, 0, 0])
+    slope = logistic_weights(pooled.score[:, None], pooled.same)[0][0]
+    raw["looks"] = slope * raw["looks"]
+    reached = max(_reported(kind, judge(raw, held)) for kind, held in kinds.items())
+    found: Doubles = raw["looks"] + np.array([0.0, threshold - reached, 0.0, 0.0])
     return found
 
 

@@ -43,7 +43,8 @@ class Hasher:
 
     ``mean`` float32 [dim]; ``projection`` float32 [dim, 1024], whole numbers up to 2^15;
     ``step``: what one whole number of a centred input stands for, a power of two. ``looks``: what
-    signs the pixels of pictures; None where only vectors are hashed.
+    signs the pixels of pictures; None where only vectors are hashed. The version says which
+    signatures can be compared: looks, which find none, are no part of it.
     """
 
     version: str
@@ -151,7 +152,6 @@ def _build(
     if projection.shape != (len(mean), BITS):
         raise ValueError(f"projection of shape {projection.shape}")
     arrays = {"mean": mean, "projection": projection, "step": np.array(float(step))}
-    arrays |= looks.to_arrays() if looks else {}
     digest = content_hash({**arrays, "embedder": np.frombuffer(embedder.encode(), np.uint8)})
     return Hasher(
         version=f"edit-whitened-{digest[:8]}",

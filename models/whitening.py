@@ -13,6 +13,7 @@ def whitening(changes: Doubles) -> Doubles:
     scatter = changes.T @ changes / len(changes)
     values, vectors = np.linalg.eigh(scatter)
     shrunk = np.maximum(values, 0) + SHRINKAGE * values.mean()
+    shrunk = np.maximum(shrunk, np.finfo(np.float64).tiny)  # nought if no copy differs
     root: Doubles = (vectors / np.sqrt(shrunk)) @ vectors.T
     return root
 

@@ -23,10 +23,13 @@ def judged_by_looks(
 ) -> pa.Table:
     """Rows of LINKS with the scores of pairs of pictures whose looks are known, and what follows.
 
-    ``store`` holds the pins before the batch.
+    ``store`` holds the pins before the batch. A view is judged without: looks are of the picture
+    upright.
     """
     own = looks_of([row.get("looks") for row in decided.adds])
-    newer = own[decided.searched.query[found["query"].to_numpy()]]
+    rows = found["query"].to_numpy()
+    newer = own[decided.searched.query[rows]]
+    newer[decided.searched.view[rows] > 0] = 0
     older = _older(store, own, found["ordinal"].to_numpy())
     score = with_looks(classifier.weights, found["score"].to_numpy(), newer, older)
     columns = {"score": score, "accepted": score >= classifier.threshold}

@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from neardup.models.classifier import Classifier, judged_numpy, log_odds_numpy, with_looks
+from neardup.models.classifier import (
+    WITHOUT_LOOKS,
+    Classifier,
+    judged_numpy,
+    log_odds_numpy,
+    with_looks,
+)
+from neardup.models.hasher import Hasher, learn_hasher
 from neardup.models.looks import LOOKS_BYTES, LooksHasher, learn_looks, present, unlike
 from neardup.models.pixels import FEATURES, SIDE, looks_features
 
@@ -125,3 +132,26 @@ def test_looks_move_the_score_only_where_both_sides_have_them() -> None:
         assert judged[i] == np.float32(min(wanted, top))
     near = with_looks(classifier.weights, bare, looks[0], looks[0])
     assert (near[10:] >= judged[10:]).all() and (near[15:] > judged[15:]).any()
+
+
+def test_a_classifier_from_before_looks_keeps_its_version_and_its_scores() -> None:
+    arrays = {**Classifier.load().to_arrays(), "looks": WITHOUT_LOOKS}
+    told = Classifier.from_arrays(arrays)
+    del arrays["looks"]
+    older = Classifier.from_arrays(arrays)
+    assert older.version == told.version
+    scores, looks = np.linspace(-9, 9, 7).astype(np.float32), np.full((7, LOOKS_BYTES), 3, np.uint8)
+    np.testing.assert_array_equal(with_looks(older.weights, scores, looks, ~looks), scores)
+
+
+def test_looks_are_no_part_of_what_makes_signatures_comparable(hasher: LooksHasher) -> None:
+    rng = np.random.default_rng(4)
+    pictures = rng.normal(size=(40, 96)).astype(np.float32)
+    source = np.arange(40).repeat(2)
+    copies = pictures[source] + rng.normal(scale=0.1, size=(80, 96)).astype(np.float32)
+    bare, seeing = (
+        learn_hasher(pictures, copies, source, 1, directions=64, looks=looks)
+        for looks in (None, hasher)
+    )
+    assert isinstance(seeing, Hasher) and seeing.looks is hasher
+    assert bare.version == seeing.version
