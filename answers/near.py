@@ -8,7 +8,6 @@ least and greatest values leave out what is asked for, which it cannot do behind
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import duckdb
 from duckdb import (
@@ -16,7 +15,6 @@ from duckdb import (
     ConstantExpression,
     DuckDBPyConnection,
     DuckDBPyRelation,
-    Expression,
 )
 
 from neardup.schemas.damage import unreadable
@@ -24,6 +22,8 @@ from neardup.schemas.lake import Lake
 from neardup.schemas.tables import TABLES
 from neardup.schemas.views import CURRENT_GENERATION, VIEWS
 
+FEW = 1_000
+"""So many constants DuckDB compares with the statistics of each block; more are joined."""
 _MEMORY = "1GB"  # however large the lake: DuckDB puts on disk what does not fit
 
 
@@ -69,23 +69,24 @@ def _narrow(
     the clusters that these were in, which say who heads one.
     """
     (generation,) = connection.execute(CURRENT_GENERATION).fetchall()[0]
-    present = memberships.filter(_among("generation", [generation]))
-    asked = _among(column, values)
-    pins = _among("pin_id", _distinct(present.filter(asked), "pin_id"))
-    clusters = _among("cluster_id", _distinct(present.filter(pins), "cluster_id"))
-    present.filter(pins).union(present.filter(clusters)).distinct().create("clusters")
-    connection.sql(VIEWS["clusters_current"]).filter(asked).create("clusters_current")
+    present = memberships.filter(ColumnExpression("generation") == ConstantExpression(generation))
+    kind = "VARCHAR" if column == "pin_id" else "BIGINT"
+    connection.execute(f"CREATE TABLE asked AS SELECT unnest($1::{kind}[]) AS {column}", [values])
+    asked = connection.table("asked")
+    _among(present, asked, column).project("pin_id").distinct().create("named")
+    pins = _among(present, connection.table("named"), "pin_id")
+    pins.filter("cluster_id IS NOT NULL").project("cluster_id").distinct().create("grouped")
+    groups = _among(present, connection.table("grouped"), "cluster_id")
+    pins.union(groups).distinct().create("clusters")
+    current = connection.sql(VIEWS["clusters_current"])
+    _among(current, asked, column).create("clusters_current")
     for name in ("cluster_sizes", "cluster_best"):
         connection.execute(f"CREATE VIEW {name} AS {VIEWS[name]}")
 
 
-def _distinct(rows: DuckDBPyRelation, column: str) -> list[Any]:
-    found = rows.project(column).distinct().fetchall()
-    return [value for (value,) in found if value is not None]
-
-
-def _among(column: str, values: Sequence[int] | Sequence[str]) -> Expression:
-    """A condition that DuckDB compares with the statistics of each block before it reads one."""
-    if not values:
-        return ConstantExpression(False)
-    return ColumnExpression(column).isin(*map(ConstantExpression, values))
+def _among(rows: DuckDBPyRelation, wanted: DuckDBPyRelation, column: str) -> DuckDBPyRelation:
+    """Those rows whose ``column`` is in ``wanted``, which has that column alone."""
+    values = [ConstantExpression(value) for (value,) in wanted.limit(FEW + 1).fetchall()]
+    if not 0 < len(values) <= FEW:
+        return rows.join(wanted, column, how="semi")
+    return rows.filter(ColumnExpression(column).isin(*values))

@@ -67,6 +67,17 @@ def test_a_part_is_the_same_as_in_the_whole(lake: Lake, column: str, values: lis
     assert bool(found) == bool(values)
 
 
+def test_what_is_joined_is_what_constants_find(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def found() -> list[Any]:
+        with near(lake, "cluster_id", [0, 5]) as connection:
+            rows: list[Any] = connection.sql("FROM clusters_current ORDER BY pin_id").fetchall()
+            return rows
+
+    few = found()
+    monkeypatch.setattr("neardup.answers.near.FEW", 1)
+    assert len(few) == 5 and found() == few
+
+
 def test_a_lake_without_rows_tells_of_nobody(tmp_path: Path) -> None:
     lake = Lake.create(tmp_path / "lake")
     generation_row(lake, 0, "published", through_batch_seq=-1)
