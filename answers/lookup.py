@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.dataset as ds
 
+from neardup.answers.near import near
 from neardup.clusters.ledger import require_hasher
 from neardup.index.cache import SegmentCache
 from neardup.index.hamming import pairs_within
@@ -94,11 +96,8 @@ def _codes(
 
 def _looks(lake: Lake, ordinals: Int64) -> Looks:
     """Of pins by ordinal, uint8 [n, 24]."""
-    rows = lake.rows(
-        "SELECT ordinal, looks FROM pins WHERE kind = 'add' AND list_contains($ordinals, ordinal)",
-        {"ordinals": ordinals.tolist()},
-    )
-    known = {row["ordinal"]: row["looks"] for row in rows}
+    rows = lake.read("pins", ["ordinal", "looks"], ds.field("ordinal").isin(pa.array(ordinals)))
+    known = dict(zip(rows["ordinal"].to_pylist(), rows["looks"].to_pylist(), strict=True))
     return looks_of([known[ordinal] for ordinal in ordinals.tolist()])
 
 
@@ -128,18 +127,19 @@ def _with_company(
     lake: Lake, ordinals: Int64, signatures: Signatures, limit: int
 ) -> tuple[Int64, Signatures]:
     """Those pins, and the oldest of the copies they answer for and of their clusters' members."""
-    rows = lake.sql(
-        """WITH company AS (
-            SELECT member.ordinal FROM clusters_current found JOIN clusters_current member
-                ON found.cluster_id = member.cluster_id
-            WHERE list_contains($ordinals, found.ordinal)
-        )
-        SELECT ordinal, signature FROM pins
-        WHERE signature IS NOT NULL AND NOT list_contains($ordinals, ordinal) AND (
-            list_contains($ordinals, exemplar) OR ordinal IN (SELECT ordinal FROM company))
-        ORDER BY ordinal LIMIT $limit""",
-        {"ordinals": ordinals.tolist(), "limit": 4 * limit},
-    )
+    clusters = sorted({member["cluster_id"] for member in _members(lake, ordinals).values()})
+    with near(lake, "cluster_id", clusters) as connection:
+        rows = connection.execute(
+            """WITH company AS (
+                SELECT ordinal FROM clusters_current
+                UNION SELECT ordinal FROM pins WHERE list_contains($ordinals, exemplar)
+            )
+            SELECT ordinal, signature FROM pins
+            WHERE signature IS NOT NULL AND NOT list_contains($ordinals, ordinal)
+                AND ordinal IN (FROM company)
+            ORDER BY ordinal LIMIT $limit""",
+            {"ordinals": ordinals.tolist(), "limit": 4 * limit},
+        ).to_arrow_table()
     company = stacked(rows["signature"].to_pylist())
     return (
         np.concatenate([ordinals, rows["ordinal"].to_numpy()]),
@@ -149,9 +149,8 @@ def _with_company(
 
 def _members(lake: Lake, ordinals: Int64) -> dict[int, dict[str, Any]]:
     """Present membership of those of the pins that are live, by ordinal."""
-    rows = lake.rows(
-        """SELECT ordinal, pin_id, cluster_id, head FROM clusters_current
-        WHERE list_contains($ordinals, ordinal)""",
-        {"ordinals": ordinals.tolist()},
-    )
-    return {row.pop("ordinal"): row for row in rows}
+    with near(lake, "ordinal", ordinals.tolist()) as connection:
+        rows = connection.execute(
+            "SELECT ordinal, pin_id, cluster_id, head FROM clusters_current"
+        ).to_arrow_table()
+    return {row.pop("ordinal"): row for row in rows.to_pylist()}

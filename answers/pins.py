@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from neardup.answers.near import near
 from neardup.index.store import looks_of, stacked
 from neardup.schemas.errors import LakeError
 from neardup.schemas.lake import Lake
@@ -40,13 +41,13 @@ class Link:
 
 def live_pin(lake: Lake, pin_id: str) -> Pin:
     """The live version of a pin. Raises LakeError for one that never came or was deleted."""
-    rows = lake.rows(
-        """SELECT p.pin_id, p.ordinal, p.signature, p.looks, p.hasher, c.cluster_id, c.head,
-                  p.image_uri, p.thumbnail
-        FROM clusters_current c JOIN pins p ON p.ordinal = c.ordinal AND p.kind = 'add'
-        WHERE c.pin_id = $pin""",
-        {"pin": pin_id},
-    )
+    with near(lake, "pin_id", [pin_id]) as connection:
+        found = connection.execute(
+            """SELECT p.pin_id, p.ordinal, p.signature, p.looks, p.hasher, c.cluster_id, c.head,
+                      p.image_uri, p.thumbnail
+            FROM clusters_current c JOIN pins p ON p.ordinal = c.ordinal AND p.kind = 'add'"""
+        )
+        rows = found.to_arrow_table().to_pylist()
     if not rows:
         raise LakeError(_why_not_live(lake, pin_id))
     signature = stacked([rows[0].pop("signature")])[0]

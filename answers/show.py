@@ -1,16 +1,16 @@
 """The pins of a cluster, a page at a time."""
 
-import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from duckdb import DuckDBPyConnection
+
+from neardup.answers.near import near
 from neardup.clusters.overrides import in_force
 from neardup.models.classifier import Classifier
 from neardup.schemas.errors import LakeError
 from neardup.schemas.lake import Lake
-
-_MEMORY = "1GB"  # of DuckDB, however large the lake: it puts on disk what does not fit
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Shown:
 def show(lake: Lake, classifier: Classifier, name: str, limit: int, after: int = -1) -> Shown:
     """The first ``limit`` pins after ordinal ``after`` of the cluster ``name``; see cluster_of."""
     cluster_id = cluster_of(lake, name)
-    whole = _rows(
-        lake,
-        """SELECT s.pins, s.head, b.best FROM cluster_sizes s
-        JOIN cluster_best b ON b.cluster_id = s.cluster_id WHERE s.cluster_id = $cluster""",
-        {"cluster": cluster_id},
-    )[0]
-    page = members(lake, classifier, cluster_id, limit + 1, after)
+    with near(lake, "cluster_id", [cluster_id]) as connection:
+        whole = _rows(
+            connection,
+            """SELECT s.pins, s.head, b.best
+            FROM cluster_sizes s JOIN cluster_best b USING (cluster_id)""",
+        )[0]
+        page = _page(connection, classifier, limit + 1, after)
     more, page = len(page) > limit, page[:limit]
     next_after = page[-1]["ordinal"] if more else None
     said = said_of(lake, {pin["pin_id"] for pin in page})
@@ -49,20 +49,21 @@ def show(lake: Lake, classifier: Classifier, name: str, limit: int, after: int =
 
 def cluster_of(lake: Lake, name: str) -> int:
     """The id of a cluster given by its id or by the pin id of a member. Raises LakeError."""
-    rows = _rows(
-        lake,
-        """SELECT cluster_id FROM clusters_current
-        WHERE pin_id = $name OR CAST(cluster_id AS VARCHAR) = $name
-        ORDER BY pin_id = $name DESC LIMIT 1""",
-        {"name": name},
-    )
+    ids = [int(name)] if name.isdecimal() and int(name) < 2**63 else []
+    rows = _clusters(lake, "pin_id", [name]) or _clusters(lake, "cluster_id", ids)
     if not rows:
         raise LakeError(
             f"No live pin and no current cluster is called {name!r}: `neardup query "
             '"SELECT * FROM cluster_sizes"` lists the clusters, `neardup history` says what '
             "became of those that are gone."
         )
-    return int(rows[0]["cluster_id"])
+    return rows[0]
+
+
+def _clusters(lake: Lake, column: str, values: Sequence[str] | Sequence[int]) -> list[int]:
+    with near(lake, column, values) as connection:
+        rows = connection.execute("SELECT DISTINCT cluster_id FROM clusters_current").fetchall()
+    return [int(cluster_id) for (cluster_id,) in rows]
 
 
 def members(
@@ -73,11 +74,18 @@ def members(
     With the ``probability`` of their best link into the cluster (``Classifier.probability``), and
     the fewest differing bits of one; None without any.
     """
+    with near(lake, "cluster_id", [cluster_id]) as connection:
+        return _page(connection, classifier, limit, after)
+
+
+def _page(
+    connection: DuckDBPyConnection, classifier: Classifier, limit: int, after: int
+) -> list[dict[str, Any]]:
     return _rows(
-        lake,
+        connection,
         """WITH member AS MATERIALIZED (
             SELECT pin_id, ordinal, head FROM clusters_current
-            WHERE cluster_id = $cluster AND ordinal > $after ORDER BY ordinal LIMIT $limit
+            WHERE ordinal > $after ORDER BY ordinal LIMIT $limit
         ), row AS MATERIALIZED (
             SELECT ordinal, links, event_time, width, height, source, image_uri, thumbnail
             FROM pins WHERE kind = 'add' AND ordinal IN (SELECT ordinal FROM member)
@@ -87,7 +95,7 @@ def members(
             FROM row r, unnest(r.links) AS l(link)
         ), link AS (
             SELECT ordinal, max(score) AS score, min(hamming) AS hamming FROM pair
-            WHERE other IN (SELECT ordinal FROM clusters_current WHERE cluster_id = $cluster)
+            WHERE other IN (SELECT ordinal FROM clusters_current)
             GROUP BY ordinal
         )
         SELECT m.pin_id, m.ordinal, m.pin_id = m.head AS is_head, r.event_time, r.width, r.height,
@@ -97,7 +105,7 @@ def members(
         JOIN row r ON r.ordinal = m.ordinal
         LEFT JOIN link ON link.ordinal = m.ordinal
         ORDER BY m.ordinal""",
-        {"cluster": cluster_id, "limit": limit, "after": after, "even": classifier.even},
+        {"limit": limit, "after": after, "even": classifier.even},
     )
 
 
@@ -107,12 +115,8 @@ def said_of(lake: Lake, pin_ids: Collection[str]) -> list[dict[str, Any]]:
     return [dict(row) for row in rows if {row["pin_id"], row["other"], row["left"]} & set(pin_ids)]
 
 
-def _rows(lake: Lake, query: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
-    """As ``Lake.rows``, in bounded memory."""
-    with tempfile.TemporaryDirectory() as folder, lake.connect() as connection:
-        connection.execute(f"SET memory_limit = '{_MEMORY}'")
-        connection.execute("SET temp_directory = $folder", {"folder": folder})
-        rows: list[dict[str, Any]] = (
-            connection.sql(query, params=parameters).to_arrow_table().to_pylist()
-        )
-        return rows
+def _rows(
+    connection: DuckDBPyConnection, query: str, parameters: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = connection.execute(query, parameters).to_arrow_table().to_pylist()
+    return rows

@@ -1,5 +1,8 @@
 """How much memory this process and all its children take together."""
 
+import re
+from pathlib import Path
+
 import psutil
 
 from neardup.infra.background import Background
@@ -31,3 +34,15 @@ def memory_of(process: psutil.Process) -> int:
     except psutil.Error:  # it ended between the listing and the question
         return 0
     return int(getattr(full, "pss", full.rss))
+
+
+def anonymous_of(process: psutil.Process) -> int:
+    """Bytes of one process outside the page cache, what it shares counted by its share; 0 if it has
+    ended. Linux only."""
+    try:
+        text = Path(f"/proc/{process.pid}/smaps_rollup").read_text("ascii")
+    except OSError:  # it ended between the listing and the question
+        return 0
+    found = re.search(r"^Pss_Anon:\s+(\d+) kB$", text, re.MULTILINE)
+    assert found
+    return 1024 * int(found[1])

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 from tqdm import tqdm
 
-from neardup.benchmarks.memory import memory_of
+from neardup.benchmarks.memory import anonymous_of, memory_of
 from neardup.schemas.errors import StreamError
 
 NEARDUP = ["-m", "neardup.cli.main"]
@@ -87,3 +87,8 @@ def memory(process: psutil.Process) -> Counter[str]:
     for kind, member in _family(process):
         taken[kind] += memory_of(member)
     return taken
+
+
+def anonymous(process: psutil.Process) -> int:
+    """Bytes of driver, JVM and workers outside the page cache (Linux)."""
+    return sum(anonymous_of(member) for _, member in _family(process))

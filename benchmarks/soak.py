@@ -45,7 +45,7 @@ path = "lake"
 bootstrap_servers = "{bootstrap}"
 topic = "soak"
 [stream]
-flush_pins = 2048
+flush_pins = 512
 maintenance_seconds = 30
 """
 _BATCH = re.compile(r"batch \d+: (\d+) events, .*; s: (.*)")
@@ -54,11 +54,13 @@ _STAGE = re.compile(r"[\d.]+")
 
 @dataclass
 class Soak:
-    """``samples`` of memory in bytes by kind of process; ``files``: the most that a table had;
-    ``lag`` events that waited at each sample; ``batches``: (events, seconds); ``drained``: seconds
-    from the burst's end until nothing waited; ``events``: all that were sent."""
+    """``samples`` of memory in bytes by kind of process; ``open_files`` of the driver at each;
+    ``files``: the most that a table had; ``lag`` events that waited at each sample; ``batches``:
+    (events, seconds); ``drained``: seconds from the burst's end until nothing waited; ``events``:
+    all that were sent."""
 
     samples: list[Counter[str]] = field(default_factory=list)
+    open_files: list[int] = field(default_factory=list)
     files: Counter[str] = field(default_factory=Counter)
     lag: list[int] = field(default_factory=list)
     batches: list[tuple[int, float]] = field(default_factory=list)
@@ -125,6 +127,7 @@ def _sample(seen: Watch, process: psutil.Process) -> None:
         words = seen.log.read_text("utf-8", errors="replace")[-3000:]
         raise StreamError(f"The stream has ended:\n{words}")
     seen.found.samples.append(memory(process))
+    seen.found.open_files.append(process.num_fds())
     seen.found.files |= seen.files()
     seen.found.lag.append(seen.waiting())
 
@@ -204,6 +207,14 @@ def rows(seconds: float, rate: float, seed: int) -> list[Figure]:
             "s",
             [found.drained],
             quality=f"most that waited {max(found.lag)}; largest batches {', '.join(full)}",
+            seed=seed,
+        ),
+        figure(
+            "soak: open files of the driver, last third",
+            "files",
+            found.open_files[-third:],
+            quality=f"thirds before: {median(found.open_files[:third]):.0f}, "
+            f"{median(found.open_files[third:-third]):.0f}",
             seed=seed,
         ),
         figure(

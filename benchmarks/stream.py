@@ -11,6 +11,7 @@ import re
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -35,6 +36,8 @@ SIZES = (0, 100_000, 1_000_000)
 JUDGED = 1_000_000
 SIGNATURE_AND_ID = 128 + len("pin-00000000")
 EMPTY_SECONDS = 20.0
+BATCHES = "[stream]\nmax_events_per_batch = 4000\n"
+"""Of the stream and its peers: Spark's own would take a whole backlog in one commit."""
 PEER = ["-m", "neardup.benchmarks.stream_peers"]
 
 
@@ -52,17 +55,35 @@ def measured(sizes: Sequence[int], plan: Plan, events: list[Event], seed: int) -
         with Broker(directory / "kafka") as broker:
             empty = empty_peer(plan, events, directory / "empty", broker)
             append = append_peer(plan, events, directory / "append", broker)
-            rows = []
+            rows: list[Figure] = []
+            taken: dict[int, int] = {}
             for n in sizes:
                 own = ours(n, plan, events, seed, directory / str(n), broker)
                 rows += judged(n, own, append, empty)
-    return rows
+                taken[n] = own.anonymous
+    return rows + growth(taken)
+
+
+def growth(taken: Mapping[int, int]) -> list[Figure]:
+    """Of memory outside the page cache, from one lake to the next larger one."""
+    return [
+        figure(
+            f"{many:,} pins: memory of a further pin, outside the page cache",
+            "bytes",
+            [(taken[many] - taken[few]) / (many - few)],
+            target="<= 64" if many == JUDGED else None,
+            met=met(many, taken[many] - taken[few] <= 64 * (many - few)),
+            quality=f"{taken[many] / 2**20:.0f} MiB in all, with {few:,} pins "
+            f"{taken[few] / 2**20:.0f}",
+        )
+        for few, many in pairwise(sorted(taken))
+    ]
 
 
 def append_peer(plan: Plan, events: list[Event], directory: Path, broker: Broker) -> Outcome:
     """Spark's own Kafka -> Delta stream: the floor of the platform."""
     kafka = topic_of(broker, "append")
-    config = settings_file(directory, kafka)
+    config = settings_file(directory, kafka, BATCHES)
     send_all(kafka, events[: plan.backlog])
     run = Run([*PEER, "append", str(config)], directory, directory / "append", "key")
     return run.of(plan, events, kafka)
@@ -71,7 +92,7 @@ def append_peer(plan: Plan, events: list[Event], directory: Path, broker: Broker
 def empty_peer(plan: Plan, events: list[Event], directory: Path, broker: Broker) -> float:
     """Seconds of a trigger whose ``foreachBatch`` does nothing."""
     kafka = topic_of(broker, "empty")
-    config = settings_file(directory, kafka)
+    config = settings_file(directory, kafka, BATCHES)
     log = directory / "stream.log"
     with (
         python_process([*PEER, "empty", str(config)], log),
@@ -89,7 +110,7 @@ def ours(
     """`neardup stream` over a lake of ``n`` pins."""
     lake_of(n, seed, directory)
     kafka = topic_of(broker, f"pins-{n}")
-    config = settings_file(directory, kafka)
+    config = settings_file(directory, kafka, BATCHES)
     send_all(kafka, events[: plan.backlog])
     before = stored(directory / "lake")
     run = Run(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from neardup.benchmarks.processes import cpu_seconds, memory, python_process
+from neardup.benchmarks.processes import anonymous, cpu_seconds, memory, python_process
 from neardup.benchmarks.stream_events import PREFIX, Event, sending
 from neardup.benchmarks.watch import Watcher, commits
 from neardup.schemas.errors import StreamError
@@ -44,7 +44,8 @@ class Outcome:
     ``start``: seconds until it was ready. From the backlog: ``rate`` in events a second, ``rates``
     by commit, ``busy`` seconds of CPU an event by kind of process, ``batches`` seconds by stage.
     At the steady rate: ``late`` seconds from `produce` to visible, by window, ``calm`` and
-    ``calm_batches``. ``memory`` in bytes by kind of process; ``stored`` bytes an event by table.
+    ``calm_batches``. ``memory`` in bytes by kind of process, ``anonymous`` of all of them outside
+    the page cache; ``stored`` bytes an event by table.
     """
 
     start: float = 0.0
@@ -56,6 +57,7 @@ class Outcome:
     calm: dict[str, float] = field(default_factory=dict)
     calm_batches: list[dict[str, float]] = field(default_factory=list)
     memory: Counter[str] = field(default_factory=Counter)
+    anonymous: int = 0
     stored: dict[str, float] = field(default_factory=dict)
 
     def percentiles(self, q: float) -> list[float]:
@@ -85,7 +87,7 @@ class Run:
             outcome.start = time.monotonic() - begin
             self._drain(plan, watcher, process, outcome)
             outcome.batches = batches(log)
-            outcome.memory = memory(process)
+            outcome.memory, outcome.anonymous = memory(process), anonymous(process)
             self._steady(plan, events, kafka, watcher, process, outcome)
             outcome.calm_batches = batches(log)[len(outcome.batches) :]
         return outcome

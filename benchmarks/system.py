@@ -46,10 +46,13 @@ def topic_of(broker: Broker, name: str) -> KafkaSettings:
     return KafkaSettings(bootstrap_servers=broker.bootstrap, topic=name)
 
 
-def settings_file(directory: Path, kafka: KafkaSettings) -> Path:
-    """``neardup.toml`` in a directory, which is made: for commands with a lake in it."""
+def settings_file(directory: Path, kafka: KafkaSettings, more: str = "") -> Path:
+    """``neardup.toml`` in a directory, which is made: for commands with a lake in it.
+
+    ``more``: further sections, as TOML.
+    """
     directory.mkdir(exist_ok=True, parents=True)
     path = directory / "neardup.toml"
     text = _OF_A_PROCESS.format(bootstrap=kafka.bootstrap_servers, topic=kafka.topic)
-    path.write_text(text, "utf-8")
+    path.write_text(text + more, "utf-8")
     return path

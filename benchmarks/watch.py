@@ -33,13 +33,17 @@ class Watcher(Background):
     def _look(self) -> None:
         while (commit := self._log / f"{self._next:020}.json").exists():
             self._next += 1
+            files = []
             for line in commit.read_text("utf-8").splitlines():
                 added = json.loads(line).get("add")
                 if added and added["dataChange"]:
-                    self._note(self._table / unquote(added["path"]))
+                    files.append(self._table / unquote(added["path"]))
+            self._note(files)
 
-    def _note(self, file: Path) -> None:
-        keys = pq.read_table(file, columns=[self._column])[self._column].to_pylist()
+    def _note(self, files: list[Path]) -> None:
+        """All of a commit at once: its files become visible together."""
+        columns = [pq.read_table(file, columns=[self._column])[self._column] for file in files]
+        keys = [key for column in columns for key in column.to_pylist()]
         now = time.monotonic()
         for key in keys:
             name = key.decode() if isinstance(key, bytes) else key

@@ -42,6 +42,13 @@ use."""
 FENCED = tuple(name for name in TABLES if name != "overrides")
 """What the writer of the log appends to."""
 _NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+_again = retry(
+    retry=retry_if_exception_type(CommitFailedError),
+    stop=stop_after_attempt(20),
+    wait=wait_random(0, 0.2),
+    reraise=True,
+)
+"""For commits: another one was first, and Delta cannot tell that it does not matter."""
 
 
 class Lake:
@@ -110,16 +117,26 @@ class Lake:
     def append(self, name: str, rows: pa.Table) -> None:
         """One commit that adds ``rows``; their schema must be the table's."""
         crash_point(f"{name}.before")
-        passing = self._fence.passing(name) if self._fence else nullcontext()
-        with _sentences(self.path, name), passing as properties:
-            write_deltalake(
-                self._tables[name],
-                rows.cast(_plain(TABLES[name].schema)),
-                mode="append",
-                commit_properties=properties,
-                post_commithook_properties=_NO_HOOKS,
-            )
+        with _sentences(self.path, name):
+            self._append(name, rows.cast(_plain(TABLES[name].schema)))
         crash_point(f"{name}.after")
+
+    @_again
+    def _append(self, name: str, rows: pa.Table) -> None:
+        """Rows that others deleted since this handle looked are a conflict to Delta, not to us."""
+        passing = self._fence.passing(name) if self._fence else nullcontext()
+        try:
+            with passing as properties:
+                write_deltalake(
+                    self._tables[name],
+                    rows,
+                    mode="append",
+                    commit_properties=properties,
+                    post_commithook_properties=_NO_HOOKS,
+                )
+        except CommitFailedError:
+            self._tables[name].update_incremental()
+            raise
 
     def fence(self) -> None:
         """Have this handle alone append to FENCED tables: whoever did before gets a StreamError."""
@@ -177,10 +194,12 @@ class Lake:
         ).to_pylist()
         return max(((row["sequence"], row["generation"]) for row in rows), default=None)
 
+    @_again
     def remove_generation(self, generation: int) -> None:
         """Delete the rows of a generation that was never prepared (a killed compaction's)."""
         self.table("clusters").delete(f"generation = {generation}")
 
+    @_again
     def remove_segments(self, segment_ids: list[str]) -> None:
         """Delete the rows of segments that nobody searches any more: whole partitions."""
         names = ", ".join(f"'{segment_id}'" for segment_id in segment_ids)
@@ -343,12 +362,7 @@ def _has_rows(folder: Path) -> bool:
     return any(folder.rglob("*.parquet"))
 
 
-@retry(
-    retry=retry_if_exception_type(CommitFailedError),
-    stop=stop_after_attempt(20),
-    wait=wait_random(0, 0.2),
-    reraise=True,
-)
+@_again
 def _compact(table: DeltaTable) -> None:
     """Compact small files. Appends that come faster than it commits win; then it begins anew."""
     table.update_incremental()

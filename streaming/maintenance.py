@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from neardup.infra.background import Background
+from neardup.infra.memory import give_back
 from neardup.schemas.lake import Lake
 
 log = logging.getLogger(__name__)
@@ -41,4 +42,5 @@ class Maintenance(Background):
     def _maintain(self) -> None:
         begin = time.perf_counter()
         self._lake.maintain()
+        give_back()
         log.info("maintenance: %.2f s", time.perf_counter() - begin)

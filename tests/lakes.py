@@ -12,7 +12,7 @@ from neardup.clusters.evidence import Evidence
 from neardup.clusters.generations import generation_row
 from neardup.clusters.ledger import FOLDED, Ledger, commit, find, fold_rows
 from neardup.clusters.people import events, heard, waiting
-from neardup.index.store import PinStore, stacked
+from neardup.index.store import PinStore, looks_of, stacked
 from neardup.schemas.lake import Lake
 from neardup.schemas.tables import PINS
 
@@ -73,7 +73,16 @@ def garden(path: Path, directory: Path) -> Lake:
     rose, tulip, daisy = (signature(rng) for _ in range(3))
     batches = [
         [
-            pin("rose", 0, 0, ordinal=0, signature=rose, width=640, height=480),
+            pin(
+                "rose",
+                0,
+                0,
+                ordinal=0,
+                signature=rose,
+                looks=bytes(range(24)),
+                width=640,
+                height=480,
+            ),
             pin("tulip", 0, 1, ordinal=1, signature=tulip),
         ],
         [
@@ -128,7 +137,8 @@ def write_batch(lake: Lake, ledger: Ledger, rows: list[dict[str, Any]]) -> None:
     pins = pa.Table.from_pylist(rows, schema=PINS.schema)
     lake.append("pins", pins)
     signatures = stacked([row["signature"] for row in added])
-    ledger.store.extend([row["pin_id"] for row in added], signatures)
+    looks = looks_of([row.get("looks") for row in added])
+    ledger.store.extend([row["pin_id"] for row in added], signatures, looks)
     commit(lake, fold_rows(ledger, pins.select(FOLDED)))
 
 

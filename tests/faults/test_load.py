@@ -92,5 +92,7 @@ def test_a_soak_with_a_burst_of_twenty_times_the_rate() -> None:
     print(f"soak of {seconds:.0f} s: {note}; {max(found.files.values())} files")
     assert after < 1.15 * before
     assert max(found.files.values()) < 200, found.files
+    begun, ended = (found.open_files[at : at + third] for at in (third, 2 * third))
+    assert max(ended) < max(begun) + 12, found.open_files  # two segments' worth
     assert largest[0] > 4 * min(events for events, _ in found.batches), "the burst was noticed"
     assert max(found.lag) > found.lag[-1]

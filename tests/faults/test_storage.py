@@ -1,22 +1,28 @@
-"""Disks that are full or may not be written, and files that are gone: a sentence, and nothing lost.
+"""Disks that are full, slow or may not be written, and files that are gone: nothing is lost.
 
-The disks are real: small file systems in memory, which only root may mount.
+The disks are real: small file systems in memory or in a file, which only root may mount.
 """
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event, Thread
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
 
 import pytest
 
+from neardup.infra.kafka import free_port
 from neardup.schemas.lake import Lake
 from neardup.schemas.tables import TABLES
 from tests.faults.report import compare
 from tests.faults.system import System
 
 SIZE = 48 * 2**20
+SLOW_SIZE = 512 * 2**20
 
 Mount = Callable[[Path], Path]
 
@@ -93,6 +99,66 @@ def test_a_disk_that_becomes_read_only(calm: System, rough: System, mount: Mount
     subprocess.run(["mount", "-o", "remount,rw", str(rough.path)], check=True)
     assert rough.drain() == 0, rough.words()
     compare("read-only disk", ["remounted"], calm, rough)
+
+
+@pytest.fixture
+def slow(rough: System) -> Iterator[Event]:
+    """The lake is on a disk that takes no write for seconds, again and again, until this is set."""
+    image, calm_again = rough.folder / "disk", Event()
+    with image.open("wb") as file:
+        file.truncate(SLOW_SIZE)
+    rough.path.mkdir()
+    try:
+        subprocess.run(["mkfs.ext4", "-q", image], check=True)
+        subprocess.run(["mount", "-o", "loop,noatime", image, rough.path], check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no disk that can be frozen: {error}")
+    freezing = Thread(target=freeze, args=[rough.path, calm_again])
+    freezing.start()
+    yield calm_again
+    calm_again.set()
+    freezing.join()
+    subprocess.run(["umount", rough.path], check=True)
+
+
+def freeze(folder: Path, calm_again: Event) -> None:
+    while not calm_again.wait(0.2):
+        subprocess.run(["fsfreeze", "--freeze", folder], check=True)
+        calm_again.wait(3)
+        subprocess.run(["fsfreeze", "--unfreeze", folder], check=True)
+
+
+@pytest.mark.faults
+def test_a_slow_disk_slows_the_stream_and_health_says_so(
+    calm: System, rough: System, slow: Event
+) -> None:
+    port = free_port()
+    rough.stream = f"metrics_port = {port}\nmax_batch_seconds = 1.0"
+    rough.write_settings()
+    stream = rough.start("stream")
+    try:
+        rough.wait_for("complaint", lambda: "The last batch took" in health(port))
+        rough.wait_for("all events", lambda: rough.decided() == calm.decided())
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+            metrics = answer.read().decode()
+    finally:
+        slow.set()
+        stopped = rough.stop(stream)
+    assert stopped == 0, rough.words()
+    commits = re.search(r'neardup_stage_seconds_sum{stage="commit"} (\S+)', metrics)
+    assert commits and float(commits[1]) > 3, metrics
+    compare("slow disk", "no write for 3 of 3.2 s", calm, rough)
+
+
+def health(port: int) -> str:
+    """What /healthz says; nothing while it is not there yet."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=60) as answer:
+            return str(answer.read().decode())
+    except HTTPError as error:
+        return error.read().decode()
+    except URLError:
+        return ""
 
 
 @pytest.mark.faults

@@ -28,6 +28,30 @@ def test_its_owner_appends_whatever_others_do_to_the_table(first: Lake) -> None:
     first.append_rows("clusters", ROW)
 
 
+@pytest.mark.parametrize("table", ["clusters", "segments"])
+def test_rows_that_others_delete_stop_nobody(first: Lake, table: str) -> None:
+    """Replaced segments and outdated generations are deleted beside the stream. To Delta that is a
+    conflict with whoever looked at the table before."""
+    other = Lake(first.path)
+    segment = {"first_ordinal": 0, "end_ordinal": 1, "block": "ids", "payload": b""}
+    for number in range(3):
+        rows = {
+            "clusters": {**ROW[0], "generation": number},
+            "segments": {**segment, "segment_id": str(number)},
+        }
+        first.append_rows(table, [rows[table]])
+        if table == "clusters":
+            other.remove_generation(number - 1)
+        else:
+            other.remove_segments([str(number - 1)])
+    assert first.dataset(table).count_rows() == 1
+    second = Lake(first.path)
+    second.fence()
+    other.table(table).delete()
+    with pytest.raises(StreamError, match="took over"):
+        first.append_rows(table, [rows[table]])
+
+
 @pytest.mark.parametrize("looks", [False, True])
 @pytest.mark.parametrize("table", FENCED)
 def test_who_was_replaced_appends_nothing(first: Lake, table: str, looks: bool) -> None:
