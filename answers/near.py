@@ -57,8 +57,8 @@ def _rows(connection: DuckDBPyConnection, lake: Lake, name: str) -> DuckDBPyRela
     rows = connection.read_parquet(files, union_by_name=True, hive_partitioning=True)
     if set(TABLES[name].schema.names) <= set(rows.columns):
         return rows
-    columns = connection.from_arrow(TABLES[name].schema.empty_table())  # of a migrated lake
-    return connection.sql("FROM rows UNION ALL BY NAME FROM columns")
+    connection.from_arrow(TABLES[name].schema.empty_table()).create_view("columns")
+    return rows.query("rows", "FROM rows UNION ALL BY NAME FROM columns")  # of a migrated lake
 
 
 def _narrow(

@@ -131,7 +131,8 @@ def _columns(name: str, stored: list[str]) -> str:
     columns = []
     for field in spec.schema:
         if field.name not in spec.partition_by:
-            absent = "" if field.name in stored else "NULL AS "
+            nothing = "NULL::BLOB" if pa.types.is_binary(field.type) else "NULL"
+            absent = "" if field.name in stored else f"{nothing} AS "
             columns.append(f'{absent}"{field.name}"')
             continue
         text = f"regexp_extract(filename, '/{field.name}=([^/]*)/', 1)"

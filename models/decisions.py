@@ -78,7 +78,7 @@ def decide(
     bare = {kind: judge(weights, held) for kind, held in kinds.items()}
     threshold = max(_reported(kind, part) for kind, part in bare.items())
     radius = _radius(bare.values(), threshold)
-    weights["looks"] = _looks(weights, learned, kinds, threshold)
+    weights["looks"] = _looks(weights, learned, kinds, _pool(bare.values()), threshold)
     judged = {kind: judge(weights, held) for kind, held in kinds.items()}
     both = [*bare.items(), *judged.items()]
     trusted = max(_trusted(kind, part) for kind, part in both)
@@ -179,12 +179,13 @@ def _looks(
     weights: Mapping[str, npt.NDArray[Any]],
     learned: Labelled,
     kinds: Mapping[str, Labelled],
+    bare: Judged,
     threshold: float,
 ) -> Doubles:
-    """What looks weigh, as in ``classifier.WEIGHTS``.
+    """What looks weigh, as in ``classifier.WEIGHTS``, by logistic regression on ``learned``.
 
-    Logistic regression on pictures that the net knows, scaled on others. The constant is such that
-    a pair with looks reaches the asked precision at the ``threshold`` of pairs without.
+    Then stretched so that a score means the same with them as without (``bare``, ``threshold``):
+    held-out pairs are as likely true as false at one score, and may be reported from one score on.
     """
     drawn = np.random.default_rng(0).permutation(np.unique(learned.source))[:LOOKS_PICTURES]
     some = learned.take(np.isin(learned.source, drawn))
@@ -196,13 +197,16 @@ def _looks(
     columns = np.column_stack([score, *unlike(some.looks[pairs.left], some.looks[pairs.right])])
     (kept, shape, colour), _ = logistic_weights(columns, pairs.same)
     raw = {**weights, "looks": np.array([kept, 0.0, -shape, -colour])}
-    pooled = _pool(judge(raw, held) for held in kinds.values())
-    pooled = pooled.take(pooled.nearness < 0)
-    slope = logistic_weights(pooled.score[:, None], pooled.same)[0][0]
-    raw["looks"] = slope * raw["looks"]
-    reached = max(_reported(kind, judge(raw, held)) for kind, held in kinds.items())
-    found: Doubles = raw["looks"] + np.array([0.0, threshold - reached, 0.0, 0.0])
-    return found
+    judged = {kind: judge(raw, held) for kind, held in kinds.items()}
+    pooled = _pool(judged.values())
+    even, reported = (
+        even_odds(pooled.score, pooled.same),
+        max(map(_reported, judged, judged.values())),
+    )
+    bare_even = even_odds(bare.score, bare.same)
+    stretch = (threshold - bare_even) / (reported - even)
+    found: Doubles = stretch * raw["looks"] + np.array([0.0, threshold - stretch * reported, 0, 0])
+    return found if stretch > 0 else WITHOUT_LOOKS  # of very few pictures
 
 
 def _judged(

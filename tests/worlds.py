@@ -24,7 +24,7 @@ RADIUS, THRESHOLD, RECALL = 260, 2.0, 0.8
 CURRENT = "SELECT * FROM clusters_current"
 
 
-def score(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def score(left: np.ndarray, right: np.ndarray, *looks: np.ndarray) -> np.ndarray:
     bits = np.bitwise_count(left ^ right).sum(axis=1)
     return ((300 - bits) / 20).astype(np.float32)
 

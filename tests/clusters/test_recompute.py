@@ -16,7 +16,7 @@ from neardup.clusters.treap import NOBODY
 EVIDENCE = Evidence(((300 - np.arange(1025)) / 20).astype(np.float32), trusted=3.0, apart=450)
 
 
-def score(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def score(left: np.ndarray, right: np.ndarray, *looks: np.ndarray) -> np.ndarray:
     return ((300 - np.bitwise_count(left ^ right).sum(axis=1)) / 20).astype(np.float32)
 
 
@@ -45,7 +45,7 @@ def pins_of(rng: np.random.Generator, signatures: np.ndarray, links: Links) -> P
     n = len(signatures)
     held = links.scores >= EVIDENCE.trusted
     labels = components(n, links.left[held], links.right[held])
-    return Pins(signatures, labels, rng.integers(0, 3, n), rng.random(n) < 0.2)
+    return Pins(signatures, signatures[:, :24], labels, rng.integers(0, 3, n), rng.random(n) < 0.2)
 
 
 def inside(links: Links, kept: np.ndarray) -> Links:
@@ -77,9 +77,9 @@ def test_the_head_of_a_large_cluster_does_not_depend_on_the_others() -> None:
     rng = np.random.default_rng(3)
     signatures = families(rng, 600, 2, 0.05)
     many = np.flatnonzero(np.arange(600) % 7)
-    pins = Pins(
-        signatures, np.where(np.arange(600) % 7, 1, 0), np.ones(600, int), np.zeros(600, bool)
-    )
+    labels = np.where(np.arange(600) % 7, 1, 0)
+    looks = np.zeros((600, 24), np.uint8)
+    pins = Pins(signatures, looks, labels, np.ones(600, int), np.zeros(600, bool))
     none = Links(np.empty(0, int), np.empty(0, int), np.empty(0))
     whole = recompute(recipe(1024), pins, none)
     alone = recompute(recipe(1024), Pins(*(column[many] for column in pins)), none)
@@ -110,7 +110,9 @@ def test_a_link_that_the_search_missed_counts() -> None:
     flips[1, :130], flips[2, :270] = 1, 1
     signatures = np.packbits(first ^ flips, axis=1)
     links = Links(np.array([1, 2]), np.array([0, 1]), np.array([4.0, 4.0]))
-    pins = Pins(signatures, np.zeros(3, int), np.ones(3, int), np.zeros(3, bool))
+    pins = Pins(
+        signatures, signatures[:, :24], np.zeros(3, int), np.ones(3, int), np.zeros(3, bool)
+    )
     table = Evidence(np.where(np.arange(1025) < 200, 5, -30).astype(np.float32), trusted=3.0)
     for says, parts in ((6.0, [0, 0, 0]), (0.0, [0, 0, 2])):
         sure = Recipe(table, lambda one, _, s=says: np.full(len(one), s, np.float32), 280, 1.0, "m")

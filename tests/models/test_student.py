@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neardup.models.checkpoint import load_checkpoint, save_checkpoint
-from neardup.models.classifier import check_weights, weigh
+from neardup.models.classifier import WITHOUT_LOOKS, check_weights, weigh
 from neardup.models.crowd import crowd_distance
 from neardup.models.looks import LOOKS_BYTES
 from neardup.models.student import Net, Training, train_student, whole_weights
@@ -99,7 +99,7 @@ def test_whole_weights_stand_for_the_float_weights(seed: int, size: float) -> No
     left, right, around = rng.integers(0, 256, (3, 40, 128), dtype=np.uint8)
     lens = rng.normal(0, size / 100, (1024, 8)).astype(np.float32)
     net = Net(lens, around, intercept=14.0, slope=0.05, pull=0.003)
-    weights = whole_weights(net, 1.5, -3.0, identical=1000.0)
+    weights = whole_weights(net, 1.5, -3.0, identical=1000.0) | {"looks": WITHOUT_LOOKS}
     check_weights(weights)
     signs = [2.0 * np.unpackbits(side, axis=1) - 1 for side in (left, right)]
     crowds = crowd_distance(left, around) + crowd_distance(right, around)

@@ -10,7 +10,7 @@ import pytest
 from neardup.schemas.document import tables_page
 from neardup.schemas.errors import LakeError, StreamError
 from neardup.schemas.lake import Lake
-from neardup.schemas.tables import TABLES
+from neardup.schemas.tables import FORMAT_VERSION, TABLES
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,8 +57,9 @@ def test_an_absent_lake_is_a_sentence(tmp_path: Path) -> None:
 
 def test_another_format_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Lake.create(tmp_path)
-    monkeypatch.setattr("neardup.schemas.lake.FORMAT_VERSION", 4)
-    with pytest.raises(LakeError, match="has format version 3; this neardup reads 4"):
+    monkeypatch.setattr("neardup.schemas.lake.FORMAT_VERSION", FORMAT_VERSION + 1)
+    words = f"has format version {FORMAT_VERSION}; this neardup reads {FORMAT_VERSION + 1}"
+    with pytest.raises(LakeError, match=words):
         Lake(tmp_path)
 
 

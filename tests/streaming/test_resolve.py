@@ -119,7 +119,7 @@ class Store:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def extend(self, pin_ids: list[str], signatures: np.ndarray) -> None:
+    def extend(self, pin_ids: list[str], signatures: np.ndarray, looks: np.ndarray) -> None:
         self.ids += pin_ids
         self.rows = np.concatenate([self.rows, signatures])
 
