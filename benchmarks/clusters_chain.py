@@ -6,15 +6,14 @@ import numpy.typing as npt
 from neardup.benchmarks.figures import Figure, figure
 from neardup.clusters.attach import Batch
 from neardup.clusters.component import partition
-from neardup.clusters.evidence import Evidence, Links
+from neardup.clusters.evidence import APART, Evidence, Links, evidence_of
 from neardup.clusters.fold import NOBODY, Fold
 from neardup.models.classifier import Classifier
+from neardup.schemas.settings import Settings
 
 Int64 = npt.NDArray[np.int64]
 Signatures = npt.NDArray[np.uint8]
 
-APART = 450
-"""Bits: the farthest of 8,105 true pairs of labelled pictures are 450 apart."""
 BOUND = round(1.05 * APART)
 """Bits: a large cluster's farthest pair is searched for among those who speak, not among all."""
 STEPS, TURNED = 1_000, 500
@@ -26,7 +25,7 @@ def rows(quick: bool, seed: int) -> list[Figure]:
     """A becomes B, 500 bits away, in 1,000 steps, in many orders of arrival."""
     rng, orders = np.random.default_rng(seed), 6 if quick else 40
     classifier = Classifier.load()
-    evidence = Evidence(classifier.hamming_log_odds, classifier.trusted, apart=APART)
+    evidence = evidence_of(classifier, Settings())
     widths: dict[str, list[float]] = {"fold": [], "cut": []}
     apart = {"fold": 0, "cut": 0}
     for i in range(orders):

@@ -31,7 +31,7 @@ from neardup.index.store import SIGNATURE_BYTES, PinStore, looks_of, signatures_
 from neardup.schemas.errors import LakeError
 from neardup.schemas.lake import Lake
 from neardup.schemas.tables import CLUSTER_HISTORY, CLUSTERS
-from neardup.schemas.views import covered, memberships
+from neardup.schemas.views import memberships
 
 Int64 = npt.NDArray[np.int64]
 
@@ -231,7 +231,10 @@ def restore(lake: Lake, generation: int, evidence: Evidence, store: PinStore) ->
 
 def covered_batch(lake: Lake, generation: int) -> int:
     """The last batch whose memberships are all in ``clusters`` for a generation; -1 if none."""
-    return int(lake.rows(covered(str(generation)))[0]["through"])
+    own = ds.field("generation") == generation
+    written = lake.read("clusters", ["batch_seq"], own)["batch_seq"]
+    began = lake.read("generations", ["through_batch_seq"], own)["through_batch_seq"]
+    return int(pc.max(pa.chunked_array([*written.chunks, *began.chunks], pa.int64())).as_py())
 
 
 def catch_up(lake: Lake, ledger: Ledger, until: int | None = None) -> None:

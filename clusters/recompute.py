@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup.clusters.component import each, partition
+from neardup.clusters.disputed import disputed
 from neardup.clusters.evidence import Evidence, Links, Signatures
 from neardup.clusters.heads import heads
 from neardup.clusters.loosen import loosen
@@ -81,10 +82,13 @@ class Parts(NamedTuple):
 def recompute(recipe: Recipe, pins: Pins, links: Links) -> Parts:
     """Parts of components; ``links`` by position in ``pins``, what people said among them."""
     links = _with_missed(recipe, pins, _in_order(links))
-    oldest = np.arange(len(pins.signatures))
-    for members, own in each(pins.components, links):
-        signatures = pins.signatures[members]
-        oldest[members] = members[partition(recipe.evidence, signatures, own, recipe.max_cut_pins)]
+    most = recipe.max_cut_pins
+    _, first, which = np.unique(pins.components, return_index=True, return_inverse=True)
+    oldest = first[which]
+    cut = disputed(recipe.evidence, pins.signatures, pins.components, links, most)
+    labels = np.where(cut, pins.components, -1 - np.arange(len(cut)))
+    for members, own in each(labels, links):
+        oldest[members] = members[partition(recipe.evidence, pins.signatures[members], own, most)]
     found = heads(recipe.evidence, pins.signatures, oldest, pins.pixels, pins.was_head)
     return Parts(oldest, found)
 

@@ -87,9 +87,10 @@ def _pin_ids(lake: Lake, until: ds.Expression) -> pa.Array:
 
 def _newest(ordinals: Int64, batches: Int64, n: int) -> Int64:
     """The newest row of each of n pins, int64 [n]; of those without a row any."""
-    order = np.lexsort((batches, ordinals))
-    newest = np.searchsorted(ordinals[order], np.arange(n), "right") - 1
-    return order[newest]
+    order = np.argsort(batches, kind="stable")  # of a whole generation at once nearly in order
+    newest = np.zeros(n, np.int64)
+    newest[ordinals[order]] = order  # of equal places the last counts
+    return newest
 
 
 def _heads(ids: Int64, heads: Int64, batches: Int64, wanted: Int64) -> Int64:

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neardup.clusters.component import partition
 from neardup.clusters.components import components
+from neardup.clusters.disputed import disputed
 from neardup.clusters.evidence import Evidence, Links
 from neardup.clusters.missed import missed_pairs
 from neardup.clusters.recompute import Pins, Recipe, recompute
@@ -71,6 +73,27 @@ def test_each_component_alone_gives_what_all_together_give(seed: int, most: int)
         alone = recompute(recipe(most), Pins(*(c[own] for c in pins)), inside(links, own))
         assert whole.oldest[own].tolist() == own[alone.oldest].tolist()
         assert whole.heads[own].tolist() == own[alone.heads].tolist()
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), share=st.sampled_from([0.05, 0.15]))
+def test_only_what_is_disputed_is_cut(seed: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    signatures = families(rng, 60, 8, share)
+    links = some_links(rng, signatures, 0.5)
+    low = rng.random(len(links.left)) < 0.02
+    links = links._replace(scores=np.where(low, -np.inf, links.scores))
+    pins = pins_of(rng, signatures, links)
+    doubted = disputed(EVIDENCE, signatures, pins.components, links, 20)
+    for label in np.unique(pins.components):
+        own = np.flatnonzero(pins.components == label)
+        weights = EVIDENCE.inside(signatures[own], inside(links, own))
+        np.fill_diagonal(weights, 1.0)
+        distances = EVIDENCE.between(signatures[own], signatures[own])
+        against = (np.minimum(weights, distances) <= 0).any() or len(own) > 20
+        assert (doubted[own] == against).all(), label
+        if not against:
+            assert not partition(EVIDENCE, signatures[own], inside(links, own), 20).any()
 
 
 def test_the_head_of_a_large_cluster_does_not_depend_on_the_others() -> None:
