@@ -138,7 +138,11 @@ def test_a_link_that_the_search_missed_counts() -> None:
     )
     table = Evidence(np.where(np.arange(1025) < 200, 5, -30).astype(np.float32), trusted=3.0)
     for says, parts in ((6.0, [0, 0, 0]), (0.0, [0, 0, 2])):
-        sure = Recipe(table, lambda one, _, s=says: np.full(len(one), s, np.float32), 280, 1.0, "m")
+
+        def same(left: np.ndarray, *others: np.ndarray, says: float = says) -> np.ndarray:
+            return np.full(len(left), says, np.float32)
+
+        sure = Recipe(table, same, 280, 1.0, "m")
         assert recompute(sure, pins, links).oldest.tolist() == parts
 
 
