@@ -93,7 +93,9 @@ def morphed(hasher: Hasher, a: Image.Image, b: Image.Image) -> Signatures:
     embedder = open_embedder(hasher.embedder, threads=os.cpu_count() or 1)
     target = b.resize(a.size)
     blends = (Image.blend(a, target, step / STEPS) for step in range(STEPS + 1))
-    vectors = [embedder.embed([posted(blend)]) for blend in tqdm(blends, desc="blends")]
+    vectors = [
+        embedder.embed([posted(blend)]) for blend in tqdm(blends, desc="blends", disable=None)
+    ]
     return hasher.sign(np.concatenate(vectors))
 
 

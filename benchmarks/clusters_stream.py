@@ -67,7 +67,8 @@ def rows_among(crowd: int, seed: int) -> list[Figure]:
     labelled = Pictures(hasher, seed).labelled
     signatures = np.concatenate([labelled.signatures, hasher.sign(real_embeddings()[:crowd])])
     recipe = recipe_of(Classifier.load(), Settings())
-    seeds = tqdm(range(seed, seed + ORDERS), desc=f"orders of {len(signatures):,}")
+    what = f"orders of {len(signatures):,}"
+    seeds = tqdm(range(seed, seed + ORDERS), desc=what, disable=None)
     runs = [run_of(recipe, signatures, one) for one in seeds]
     of = f"{len(labelled.source):,} labelled pictures and {crowd:,} others"
     return [

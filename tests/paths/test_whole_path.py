@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -25,8 +26,10 @@ from neardup.schemas.lake import Lake
 from neardup.schemas.settings import Settings, load_settings
 from neardup.schemas.tables import TABLES
 from neardup.schemas.views import VIEWS
+from neardup.streaming import microbatch
+from neardup.streaming.candidates import SearchPlan
 from neardup.streaming.consumer import Consumer
-from neardup.streaming.microbatch import BatchReport
+from neardup.streaming.microbatch import BatchReport, MicroBatch
 from neardup.streaming.produce import PinProducer
 from tests.paths.pictures import (
     bad,
@@ -282,6 +285,29 @@ def test_a_crash_at_any_commit_leaves_no_trace(
                 assert crashed == [table], place
     rough.drain()
     assert contents(rough.lake) == contents(calm.lake)
+
+
+def test_executors_find_what_the_driver_finds(
+    broker: Broker, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches that one task could search are searched here; large ones by the executors."""
+    events, _ = family_events(14)
+    here = new_system(broker, tmp_path_factory.mktemp("here"), "here")
+    here.send(*events)
+    here.drain()
+    there = System(broker, tmp_path_factory.mktemp("there"), here.topic)
+    searched: list[int] = []
+    on_executors = MicroBatch._on_executors
+
+    def watched(batch: MicroBatch, plan: SearchPlan) -> pa.Table:
+        searched.append(len(plan.queries))
+        return on_executors(batch, plan)
+
+    monkeypatch.setattr(MicroBatch, "_on_executors", watched)
+    monkeypatch.setattr(microbatch, "SEARCHES_PER_TASK", 1)  # every batch is large
+    there.drain()
+    assert sum(searched) > 0
+    assert contents(there.lake) == contents(here.lake)
 
 
 def test_a_lost_checkpoint_is_no_loss(system: System) -> None:
