@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from neardup.benchmarks.classifier_data import Codes
 from neardup.benchmarks.classifier_geometry import ABOVE, BELOW, checked
 from neardup.benchmarks.classifier_worst import reported, sheet
 from neardup.models.classifier import Classifier
 from neardup.models.edits import edit
+from neardup.models.looks import LOOKS_BYTES
 from neardup.models.teacher import Teacher
 
 PHOTOS = sorted((Path(__file__).parents[2] / "demo" / "photos").glob("*.jpg"))
@@ -21,7 +23,8 @@ def test_reported_pairs_are_judged_and_drawn(tmp_path: Path) -> None:
     copy.save(tmp_path / "copy.png")
     files = [*(Path(shutil.copy(photo, tmp_path)) for photo in PHOTOS[:3]), tmp_path / "copy.png"]
     one = np.repeat(np.arange(128, dtype=np.uint8)[None], 4, axis=0)
-    found = reported(files, one, Classifier.load(), Teacher.load())
+    codes = Codes(one, one[:, :LOOKS_BYTES])
+    found = reported(files, codes, Classifier.load(), Teacher.load())
     assert found.comparisons == len(found.left) == 6
     assert (np.diff(found.score) <= 0).all()
     pairs = list(zip(found.left.tolist(), found.right.tolist(), strict=True))
@@ -36,7 +39,8 @@ def test_reported_pairs_are_judged_and_drawn(tmp_path: Path) -> None:
 
 def test_far_pictures_are_not_reported(tmp_path: Path) -> None:
     signatures = np.random.default_rng(1).integers(0, 256, (3, 128), np.uint8)
-    found = reported(PHOTOS[:3], signatures, Classifier.load(), Teacher.load())
+    codes = Codes(signatures, signatures[:, :LOOKS_BYTES])
+    found = reported(PHOTOS[:3], codes, Classifier.load(), Teacher.load())
     assert len(found.left) == 0 and found.false_per_million == 0
     assert sheet(PHOTOS[:3], found).height > 0
 

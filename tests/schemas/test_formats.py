@@ -75,10 +75,10 @@ def test_an_older_one_is_migrated_and_goes_on(lake: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize("lake", [*STEPS], indirect=True)
 def test_a_migrated_one_can_be_repaired(lake: Path) -> None:
     migrate(lake)
-    before = Lake(lake).rows("SELECT * FROM pins ORDER BY ordinal")
+    before = Lake(lake).rows('SELECT * FROM pins ORDER BY "offset"')
     (lake / "pins" / "_delta_log" / f"{0:020d}.json").unlink()
     assert Repair(lake, lambda lake: Evidences(((0, EVIDENCE),)), 16, print).run().ok
-    assert Lake(lake).rows("SELECT * FROM pins ORDER BY ordinal") == before
+    assert Lake(lake).rows('SELECT * FROM pins ORDER BY "offset"') == before
 
 
 @pytest.mark.parametrize("lake", [*STEPS], indirect=True)
