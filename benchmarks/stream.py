@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from neardup.benchmarks.figures import Figure, compared, figure
 from neardup.benchmarks.processes import NEARDUP, python_process
@@ -28,6 +29,7 @@ from neardup.benchmarks.stream_events import (
 from neardup.benchmarks.stream_lake import lake_of
 from neardup.benchmarks.stream_run import Outcome, Plan, Run
 from neardup.benchmarks.system import settings_file, topic_of
+from neardup.index.lake_segments import searched_segments
 from neardup.infra.kafka import Broker
 from neardup.schemas.lake import Lake
 from neardup.schemas.tables import TABLES
@@ -130,11 +132,16 @@ def ours(
 
 
 def stored(lake: Path) -> dict[str, int]:
-    """Bytes of the newest snapshot of each table."""
+    """Bytes of the newest snapshot of each table, without segments that others have replaced: they
+    are kept for readers for a while."""
+    opened = Lake(lake)
+    searched = pa.array(searched_segments(opened), pa.string())
     sizes = {}
     for name in TABLES:
-        actions = Lake(lake).table(name).get_add_actions(flatten=True)
-        sizes[name] = sum(pa.table(actions)["size_bytes"].to_pylist())
+        files = pa.table(opened.table(name).get_add_actions(flatten=True))
+        if name == "segments":
+            files = files.filter(pc.is_in(files["partition.segment_id"].cast("string"), searched))
+        sizes[name] = sum(files["size_bytes"].to_pylist())
     return sizes
 
 

@@ -41,6 +41,23 @@ def partition_segments(sizes: Sequence[int], parts: int) -> list[list[int]]:
     return [sorted(group) for group in groups]
 
 
+def share_out(sizes: Sequence[int], parts: int) -> tuple[list[list[int]], int]:
+    """Groups of segments, as ``partition_segments``, and how many tasks share the queries of each.
+
+    There are at most ``parts`` tasks. Segments are of very different sizes: of all ways that one is
+    taken in which the largest task is the smallest, of equal ones that with the most groups, as
+    a host then needs the fewest segments.
+    """
+
+    def largest(groups: int) -> float:
+        loads = (sum(sizes[i] for i in group) for group in partition_segments(sizes, groups))
+        return max(loads, default=0) / (parts // groups)
+
+    counts = {min(parts // shares, max(1, len(sizes))) for shares in range(1, parts + 1)}
+    groups = min(sorted(counts, reverse=True), key=largest)
+    return partition_segments(sizes, groups), parts // groups
+
+
 Span = tuple[int, int]
 """A segment's range of ordinals: first, and one past the last."""
 

@@ -130,16 +130,21 @@ def joined(parts: Sequence[Candidates]) -> Candidates:
 
 
 def gather(
-    queries: Signatures, ended: Ended, limit: int, find: Callable[[Signatures], Found]
+    queries: Signatures,
+    ended: Ended,
+    limit: int,
+    find: Callable[[Signatures], Found],
+    share: tuple[int, int] | None = None,
 ) -> Candidates:
     """The ``limit`` nearest live candidates that ``find`` has for each query.
 
     ``find`` takes as many of the queries at a time as it has memory for: beside a crowd of copies
-    not the whole batch.
+    not the whole batch. ``share``: of those queries from the first on to before the second only.
     """
-    parts, begin = [NO_CANDIDATES], 0
-    while begin < len(queries):
-        some = find(queries[begin:])
+    begin, end = share or (0, len(queries))
+    parts = [NO_CANDIDATES]
+    while begin < end:
+        some = find(queries[begin:end])
         found = some.candidates
         found = found._replace(query=found.query + np.int32(begin))
         parts.append(nearest(take(found, ended.mask(found)), limit))
@@ -151,13 +156,15 @@ def gather(
 class SearchPlan:
     """What every task of a batch shares; broadcast once a batch.
 
-    ``queries`` uint8 [q, 128]. ``groups``: segment ids, one list a task. ``pairs`` and ``others``
-    uint8 [m, 128]: memtable candidates and the older pins' signatures, for the last task.
+    ``queries`` uint8 [q, 128]. ``groups``: lists of segment ids; ``shares``: so many tasks search a
+    group, each for its part of the queries. ``pairs`` and ``others`` uint8 [m, 128]: memtable
+    candidates and the older pins' signatures, for the last task.
     """
 
     queries: Signatures
     ended: Ended
     groups: list[list[str]]
+    shares: int
     pairs: Candidates
     others: Signatures
     lake: Path
@@ -167,7 +174,13 @@ class SearchPlan:
 
     @property
     def tasks(self) -> int:
-        return max(len(self.groups), int(len(self.pairs.query) > 0))
+        return max(len(self.groups) * self.shares, int(len(self.pairs.query) > 0))
+
+    def work_of(self, task: int) -> tuple[list[str], tuple[int, int]]:
+        """The segments that a task searches, and its share of the queries: from, to before."""
+        group, share = divmod(task, self.shares)
+        begin, end = (len(self.queries) * i // self.shares for i in (share, share + 1))
+        return (self.groups[group] if self.groups else []), (begin, end)
 
 
 class Broadcast(NamedTuple):
@@ -189,12 +202,12 @@ def search_tasks(shared: Broadcast, batches: Iterator[pa.RecordBatch]) -> Iterat
     for batch in batches:
         for task in batch.column("id").to_pylist():
             radius = models[0].classifier.radius
-            group = plan.groups[task] if plan.groups else []
+            group, share = plan.work_of(task)
             cache = _segment_cache(plan.cache_dir, plan.cache_bytes)
             parts = []
             for segment_id in group:
                 segment = cache.open(segment_id, partial(segment_blocks, plan.lake, segment_id))
-                parts.append(in_segment(plan, segment, radius))
+                parts.append(in_segment(plan, segment, radius, share))
             yield links_of(models, plan, parts, last=task == plan.tasks - 1)
             shared.cache.add(cache.taken_counts())
 
@@ -213,13 +226,16 @@ def links_of(
     return score_candidates(models, plan.queries, found, others)
 
 
-def in_segment(plan: SearchPlan, segment: Segment, radius: int) -> Part:
-    """The nearest live candidates that a segment has for the queries of a plan."""
+def in_segment(
+    plan: SearchPlan, segment: Segment, radius: int, share: tuple[int, int] | None = None
+) -> Part:
+    """The nearest live candidates that a segment has for the queries of a plan, or a share."""
     found = gather(
         plan.queries,
         plan.ended,
         plan.max_links,
         lambda queries: search_some(segment, queries, radius),
+        share,
     )
     return found, segment.signatures_of(found.ordinal)
 

@@ -26,7 +26,7 @@ from neardup.clusters.ledger import FOLDED, commit, fold_rows
 from neardup.clusters.people import events, waiting
 from neardup.index.exemplars import NOBODY
 from neardup.index.lake_segments import write_segment
-from neardup.index.policy import flush_ranges, partition_segments
+from neardup.index.policy import flush_ranges, share_out
 from neardup.index.search import Candidates
 from neardup.index.store import SIGNATURE_BYTES, stacked
 from neardup.models.classifier import Classifier
@@ -273,10 +273,12 @@ class MicroBatch:
         segments = state.segment_ids if in_segments and len(queries) else []
         parts = min(self._parallel, 1 + len(segments) * len(queries) // SEARCHES_PER_TASK)
         sizes = [1 + state.segment(segment_id).n for segment_id in segments]
+        groups, shares = share_out(sizes, parts)
         return SearchPlan(
             queries=queries,
             ended=decided.searched.ended(decided.ended),
-            groups=[[segments[i] for i in group] for group in partition_segments(sizes, parts)],
+            groups=[[segments[i] for i in group] for group in groups],
+            shares=shares,
             pairs=pairs,
             others=self._older(decided, pairs),
             lake=state.lake.path,

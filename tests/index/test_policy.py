@@ -12,6 +12,7 @@ from neardup.index.policy import (
     merge_spans,
     next_span,
     partition_segments,
+    share_out,
     wants_rewrite,
 )
 from neardup.index.segment import SegmentName
@@ -69,6 +70,26 @@ def test_groups_cover_all_segments_and_are_balanced(sizes, parts):
     loads = [sum(sizes[number] for number in group) for group in groups]
     if loads:
         assert max(loads) - min(loads) <= max(sizes)
+
+
+@given(st.lists(st.integers(1, 10**6), max_size=20), st.integers(1, 12))
+def test_the_largest_task_is_as_small_as_any_division_has(sizes, parts):
+    groups, shares = share_out(sizes, parts)
+    assert sorted(number for group in groups for number in group) == list(range(len(sizes)))
+    assert len(groups) * shares <= parts
+    largest = max((sum(sizes[i] for i in group) / shares for group in groups), default=0)
+    assert all(
+        largest <= max((sum(sizes[i] for i in group) for group in other), default=0) / others
+        for others in range(1, parts + 1)
+        for other in [partition_segments(sizes, parts // others)]
+    )
+
+
+def test_segments_are_shared_out_by_queries_where_one_is_larger_than_the_rest():
+    assert share_out([786, 214], 2) == ([[0, 1]], 2)
+    assert share_out([500, 500], 2) == ([[0], [1]], 1)
+    assert share_out([1000], 8) == ([[0]], 8)
+    assert share_out([], 3)[0] == []
 
 
 def test_nonsense_is_refused():

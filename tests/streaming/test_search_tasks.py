@@ -74,11 +74,12 @@ def lake(tmp_path_factory: pytest.TempPathFactory, pins: np.ndarray) -> Lake:
 
 
 def plan(lake: Lake, queries: np.ndarray, groups: list[list[str]], **memtable: Any) -> SearchPlan:
-    """``memtable``: pairs and others."""
+    """``memtable``: pairs, others and shares."""
     return SearchPlan(
         queries=queries,
         ended=Ended(NOBODY, NOBODY, NOBODY.astype(np.int32)),
         groups=groups,
+        shares=memtable.get("shares", 1),
         pairs=memtable.get("pairs", NO_CANDIDATES),
         others=memtable.get("others", np.empty((0, 128), np.uint8)),
         lake=lake.path,
@@ -118,14 +119,16 @@ def test_exact_copies_and_hopeless_pairs_never_reach_the_net(
     assert own == set(range(40)), "copies beyond the radius are not asked about"
 
 
+@pytest.mark.parametrize("shares", [1, 2, 7, 90])
 @pytest.mark.parametrize("division", [[[0, 1, 2, 3]], [[0], [1], [2], [3]], [[3, 1], [0, 2]]])
 def test_no_division_into_tasks_changes_a_bit(
-    lake: Lake, queries: np.ndarray, division: list[list[int]]
+    lake: Lake, queries: np.ndarray, division: list[list[int]], shares: int
 ) -> None:
     names, classifier = segment_ids(lake), Classifier.load()
     whole = ran(plan(lake, queries, [names]), classifier)
     divided = ran(
-        plan(lake, queries, [[names[i] for i in group] for group in division]), classifier
+        plan(lake, queries, [[names[i] for i in group] for group in division], shares=shares),
+        classifier,
     )
     assert divided == whole
     assert len({row["score"] for row in whole}) > 10
