@@ -16,7 +16,6 @@ pair that differs in more bits than any two copies do has evidence of minus infi
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import log
 from typing import NamedTuple
 
 import numba as nb
@@ -37,10 +36,6 @@ APART = 450
 """Most bits between two pins of a cluster. Of 8,105 pairs of labelled pictures of one scene the
 farthest are 450 apart; unrelated ones are 428 apart at the first percentile, 497 at the median."""
 
-TRUST = 0.999
-"""Least chance of a link that may hold a cluster together. A classifier's ``trusted`` says it of
-all links from there on, on average; the weakest of them are what glues look-alikes together."""
-
 
 class Links(NamedTuple):
     """Pairs ``left[i]``, ``right[i]`` of some pins, int64 [m], with ``scores`` float64 [m].
@@ -59,7 +54,7 @@ class Evidence:
     """What a pair's distance says, and from which score on a link is trusted as a cluster edge.
 
     ``by_hamming`` float32 [bits + 1]: the classifier's log-odds of a pair at each Hamming distance.
-    ``trusted``: least score of a link that may hold a cluster together.
+    ``trusted``: least score of a link that may hold a cluster together (pair precision .999).
     ``zero``: the score that says nothing; ``apart``: the most bits that two pins of one cluster may
     differ in, None for no bound.
     """
@@ -104,7 +99,7 @@ def evidence_of(classifier: Classifier, settings: Settings) -> Evidence:
     turned = "turns" in settings.stream.query_views
     return Evidence(
         classifier.hamming_log_odds,
-        max(classifier.trusted, classifier.even + log(TRUST / (1 - TRUST))),
+        classifier.trusted,
         zero=0.0,
         apart=None if turned else APART,
     )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from neardup.clusters.evidence import APART, TRUST, Links, evidence_of
+from neardup.clusters.evidence import APART, Links, evidence_of
 from neardup.models.classifier import Classifier
 from neardup.schemas.settings import load_settings
 
@@ -10,8 +10,7 @@ from neardup.schemas.settings import load_settings
 def test_the_evidence_of_the_bundled_classifier() -> None:
     classifier = Classifier.load()
     evidence = evidence_of(classifier, load_settings(None))
-    assert evidence.trusted >= classifier.trusted > classifier.threshold > evidence.zero == 0
-    assert classifier.probability(np.array([evidence.trusted])) >= TRUST - 1e-12
+    assert evidence.trusted == classifier.trusted > classifier.threshold > evidence.zero == 0
     assert np.isfinite(evidence.table[: APART + 1]).all()
     assert np.isneginf(evidence.table[APART + 1 :]).all()
     assert evidence.table[0] > 0 > evidence.table[APART]
