@@ -1,7 +1,7 @@
 """From a trained net to a classifier that decides: scale, thresholds, radius, figures."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -59,9 +59,6 @@ class Judged:
             self.sources[keep],
             self.true_pairs,
         )
-
-    def without_looks(self) -> "Judged":
-        return replace(self, score=self.bare)
 
 
 def decide(

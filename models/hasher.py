@@ -22,7 +22,7 @@ import numpy.typing as npt
 from neardup.models.artifact import content_hash, load_artifact, save_artifact
 from neardup.models.looks import LOOKS_BYTES, Looks, LooksHasher
 from neardup.models.pixels import Features
-from neardup.models.whitening import leading, rotations, whitening
+from neardup.models.whitening import projection_of
 from neardup.schemas.errors import ArtifactError
 
 BITS = 1024
@@ -30,7 +30,6 @@ DIRECTIONS = 512
 
 # 2^20 steps of input times 2^15 of projection leaves 2^18 addends below 2^53.
 INPUT_LIMIT = 2.0**20
-PROJECTION_LIMIT = 2**15 - 1
 
 BUNDLED = Path(__file__).parent / "data" / "hasher.npz"
 
@@ -119,9 +118,8 @@ def learn_hasher(
     """Learn from pictures float32 [n, dim] and edited copies float32 [m, dim].
 
     ``source_index`` int64 [m]: the picture that each copy was made from. ``looks``: of the same
-    pictures, to go with it. Raises ValueError if
-    there are fewer than two pictures, no copies that differ, or 1,024 is no multiple of
-    ``directions``.
+    pictures, to go with it. Raises ValueError if there are fewer than two pictures, no copies that
+    differ, or 1,024 is no multiple of ``directions``.
     """
     if len(originals) < 2 or not len(edited):
         raise ValueError(f"{len(originals)} pictures and {len(edited)} copies are too few")
@@ -131,12 +129,14 @@ def learn_hasher(
     if (copies == pictures[source_index]).all():
         raise ValueError("no copy differs from its picture: there is nothing to learn from")
     mean = pictures.mean(axis=0)
-    white = whitening(copies - pictures[source_index])
-    found = leading((pictures - mean) @ white, directions)
-    turns = rotations(directions, BITS // directions, np.random.default_rng(seed))
-    projection = white @ found @ turns
+    whole = projection_of(
+        copies - pictures[source_index],
+        pictures - mean,
+        directions,
+        BITS,
+        np.random.default_rng(seed),
+    )
     step = 2.0 ** np.floor(np.log2(np.std(pictures - mean) / 1024))
-    whole = np.rint(projection / np.abs(projection).max(axis=0) * PROJECTION_LIMIT)
     return _build(mean.astype(np.float32), whole.astype(np.int16), float(step), embedder, looks)
 
 

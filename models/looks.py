@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neardup.models.pixels import EVEN, FEATURES, ODD, Features
-from neardup.models.whitening import leading, rotations, whitening
+from neardup.models.whitening import projection_of
 
 WORD_BITS = 64
 LOOKS_BYTES = 3 * WORD_BITS // 8
@@ -27,7 +27,6 @@ Int64 = npt.NDArray[np.int64]
 
 _ODD = slice(EVEN, EVEN + ODD)
 _PARTS = (slice(0, EVEN), _ODD, slice(EVEN + ODD, FEATURES))
-_PROJECTION_LIMIT = 2**15 - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,12 +71,9 @@ def learn_looks(
     blocks = []
     for part in _PARTS:
         changes = (copies - pictures[source_index])[:, part]
-        white = whitening(changes)
-        size = -(-changes.shape[1] // 32) * 32
-        found = leading((pictures - mean)[:, part] @ white, size)
-        block = white @ found @ rotations(size, WORD_BITS // size, rng)
-        largest = np.maximum(np.abs(block).max(axis=0), 1e-300)  # nought if all pictures are one
-        blocks.append(np.rint(block / largest * _PROJECTION_LIMIT))
+        directions = -(-changes.shape[1] // 32) * 32
+        own = (pictures - mean)[:, part]
+        blocks.append(projection_of(changes, own, directions, WORD_BITS, rng))
     return LooksHasher(mean, np.concatenate(blocks).astype(np.int16))
 
 

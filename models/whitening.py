@@ -5,10 +5,28 @@ import numpy.typing as npt
 
 SHRINKAGE = 0.1
 
+PROJECTION_LIMIT = 2**15 - 1
+
 Doubles = npt.NDArray[np.float64]
 
 
-def whitening(changes: Doubles) -> Doubles:
+def projection_of(
+    changes: Doubles, pictures: Doubles, directions: int, bits: int, rng: np.random.Generator
+) -> Doubles:
+    """Columns whose signs are the bits, whole numbers up to 2^15: float64 [dim, bits].
+
+    ``changes`` [m, dim]: what edits did to pictures; ``pictures`` [n, dim], centred. The leading
+    ``directions`` of the whitened pictures are turned at random, ``bits`` / ``directions`` times.
+    """
+    white = _whitening(changes)
+    found = _leading(pictures @ white, directions)
+    projection = white @ found @ _rotations(directions, bits // directions, rng)
+    largest = np.maximum(np.abs(projection).max(axis=0), 1e-300)  # nought if all pictures are one
+    whole: Doubles = np.rint(projection / largest * PROJECTION_LIMIT)
+    return whole
+
+
+def _whitening(changes: Doubles) -> Doubles:
     """The symmetric inverse root of the changes' scatter, shrunk towards its mean eigenvalue."""
     scatter = changes.T @ changes / len(changes)
     values, vectors = np.linalg.eigh(scatter)
@@ -18,7 +36,7 @@ def whitening(changes: Doubles) -> Doubles:
     return root
 
 
-def leading(whitened: Doubles, directions: int) -> Doubles:
+def _leading(whitened: Doubles, directions: int) -> Doubles:
     """The directions of most variance as columns, scaled by eigenvalue^-1/4: [dim, directions].
 
     If there are fewer, the rest are zero columns, and rotations spread what there is.
@@ -32,7 +50,7 @@ def leading(whitened: Doubles, directions: int) -> Doubles:
     return np.pad(scaled, ((0, 0), (0, missing)))
 
 
-def rotations(size: int, count: int, rng: np.random.Generator) -> Doubles:
+def _rotations(size: int, count: int, rng: np.random.Generator) -> Doubles:
     """``count`` random rotations side by side, float64 [size, size * count]."""
     turns = []
     for _ in range(count):
