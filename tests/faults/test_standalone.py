@@ -14,7 +14,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 from neardup.infra.kafka import Broker, free_port
 from neardup.schemas.settings import Settings
 from neardup.streaming import microbatch
-from tests.paths.test_whole_path import System, contents, family_events, new_system
+from tests.paths.test_whole_path import System, contents, drained, family_events
 
 pytestmark = [pytest.mark.path, pytest.mark.faults]
 
@@ -80,9 +80,7 @@ def test_a_cluster_writes_the_same_tables(
     master: str,
 ) -> None:
     events, _ = family_events(14)
-    local = new_system(broker, tmp_path_factory.mktemp("local"), "local")
-    local.send(*events)
-    local.drain()
+    local = drained(broker, tmp_path_factory.mktemp("local"), "local", events)
     spread = OnCluster(broker, tmp_path_factory.mktemp("spread"), local.topic)
     spread.master = master
     monkeypatch.setattr(microbatch, "SEARCHES_PER_TASK", 1)  # the executors search every batch

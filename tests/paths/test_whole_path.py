@@ -2,7 +2,7 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,14 @@ def new_system(broker: Broker, folder: Path, name: str) -> System:
     create_topic(broker.bootstrap, topic, 3)
     (folder / "roots").mkdir()
     return System(broker, folder, topic)
+
+
+def drained(broker: Broker, folder: Path, name: str, events: Sequence[Any]) -> System:
+    """A new system that has taken these events in."""
+    system = new_system(broker, folder, name)
+    system.send(*events)
+    system.drain()
+    return system
 
 
 def family_events(n: int) -> tuple[list[tuple[bytes, bytes]], dict[str, str]]:
@@ -270,9 +278,7 @@ def test_a_crash_at_any_commit_leaves_no_trace(
     """Crashed at each commit in turn and restarted, the tables are those of an undisturbed run."""
     events, _ = family_events(8)
     stream = [*events[:20], (b"x", b"{"), *events[20:], (events[3][0], None), events[1]]
-    calm = new_system(broker, tmp_path_factory.mktemp("calm"), "calm")
-    calm.send(*stream)
-    calm.drain()
+    calm = drained(broker, tmp_path_factory.mktemp("calm"), "calm", stream)
     rough = System(broker, tmp_path_factory.mktemp("rough"), calm.topic)
     append = Lake.append
     for place, (table, after) in CRASHES.items():
@@ -292,9 +298,7 @@ def test_executors_find_what_the_driver_finds(
 ) -> None:
     """Batches that one task could search are searched here; large ones by the executors."""
     events, _ = family_events(14)
-    here = new_system(broker, tmp_path_factory.mktemp("here"), "here")
-    here.send(*events)
-    here.drain()
+    here = drained(broker, tmp_path_factory.mktemp("here"), "here", events)
     there = System(broker, tmp_path_factory.mktemp("there"), here.topic)
     searched: list[int] = []
     on_executors = MicroBatch._on_executors
