@@ -3,6 +3,8 @@
 The tables are the truth. The checkpoint only says where batches that were planned begin and end, so
 that a replay is cut as it was. So a checkpoint that is damaged, or that is of another log, is set
 aside, not believed: the stream then begins where the tables end, and nothing is lost or done twice.
+And a planned batch of which nothing is in the tables is forgotten: it is planned anew, together
+with what came while the stream was down.
 """
 
 import json
@@ -38,6 +40,12 @@ class Planned:
     start: Offsets
     end: Offsets
     done: bool
+
+    def untouched(self, due: Offsets) -> bool:
+        """Whether the log has nothing of this batch, which was cut off."""
+        return not self.done and all(
+            due.get(partition, 0) == self.start.get(partition, 0) for partition in self.end
+        )
 
     def misfit(self, due: Offsets) -> str | None:
         """Why the log, of which ``due`` says what comes next, cannot go on from here; None: it can.
@@ -86,9 +94,12 @@ def set_aside_unless_it_fits(folder: Path, topic: str, due: Offsets) -> None:
         found = planned(folder, topic)
         reason = found and found.misfit(due)
     except Damaged as damage:
-        reason = str(damage)
+        found, reason = None, str(damage)
     if reason:
         set_aside(folder, reason)
+    elif found and found.untouched(due):
+        (folder / "offsets" / str(found.number)).unlink()
+        _remove_orphans(folder)
 
 
 def set_aside(folder: Path, reason: str) -> None:

@@ -42,6 +42,25 @@ def test_the_batch_that_did_not_end_is_done_again(folder: Path) -> None:
     assert found.misfit({0: 30, 1: 2}) is None, "it is in the log"
 
 
+@pytest.mark.parametrize(
+    ("due", "left"),
+    [
+        ({0: 20, 1: 1}, {".0.crc", "0", "1"}),  # nothing of it is in the log
+        ({0: 21, 1: 1}, {".0.crc", ".2.crc", "0", "1", "2"}),  # one event is, in quarantine
+        ({0: 30, 1: 2}, {".0.crc", ".2.crc", "0", "1", "2"}),  # all are
+    ],
+)
+def test_a_batch_that_left_nothing_is_planned_anew(
+    folder: Path, due: dict[int, int], left: set[str]
+) -> None:
+    for batch in (0, 2):
+        (folder / "offsets" / f".{batch}.crc").write_bytes(b"crc")
+    set_aside_unless_it_fits(folder, "pins", due)
+    assert {path.name for path in (folder / "offsets").iterdir()} == left
+    found = planned(folder, "pins")
+    assert found is not None and found.misfit(due) is None
+
+
 def test_no_checkpoint_is_no_news(tmp_path: Path) -> None:
     assert planned(tmp_path / "none", "pins") is None
     set_aside_unless_it_fits(tmp_path / "none", "pins", {0: 7})
