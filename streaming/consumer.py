@@ -103,13 +103,15 @@ class Consumer:
         batch = self._writer.batch
         batch.before_commit = self._topic.require_same
         beginning = self._topic.beginning(batch.state, self._settings.checkpoint, accept_loss)
-        batch.warm_up()
-        query = self._start(once, beginning)
-        log.info("ready: %d pins, next batch %d", len(batch.state.store), batch.state.batch_seq)
+        if not beginning.waiting:  # else the first batch warms what it needs, and nothing more
+            batch.warm_up()
+        query = self._start(once, beginning.offsets)
+        pins, batch_seq = len(batch.state.store), batch.state.batch_seq
+        log.info("ready: %d pins, next batch %d; %d wait", pins, batch_seq, beginning.waiting)
         with self._writer.upkeep(), publishing(self._settings):
             while self._attend(query):
                 log.info("batches hold at most %d events from now on", self._limit)
-                query = self._start(once, beginning)
+                query = self._start(once, beginning.offsets)
         self._end(query)
 
     def _attend(self, query: StreamingQuery) -> bool:

@@ -1,7 +1,7 @@
 """The topic that the stream began with: where it goes on, and whether it is still the same."""
 
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
@@ -22,6 +22,14 @@ PATIENCE_SECONDS = 120.0
 """How long a batch waits for a broker that restarts; Spark's own readers wait as long."""
 
 
+class Beginning(NamedTuple):
+    """``offsets``: Spark's JSON, used where no checkpoint is or where it does not fit;
+    ``waiting``: how many offsets of the topic are not decided yet."""
+
+    offsets: str
+    waiting: int
+
+
 class Topic:
     """Made before the first batch; ``close`` it after the last. Raises EnvironmentProblem."""
 
@@ -30,8 +38,8 @@ class Topic:
         self._watch = TopicId(kafka, kafka.topic)
         self.id = topic_id(kafka, kafka.topic)
 
-    def beginning(self, state: State, checkpoint: Path, accept_loss: bool) -> str:
-        """Spark's starting offsets, used where no checkpoint is or where it does not fit.
+    def beginning(self, state: State, checkpoint: Path, accept_loss: bool) -> Beginning:
+        """Where the stream goes on.
 
         Raises StreamError if events are gone that were due, unless ``accept_loss``: then the
         ranges go to `losses`, and the stream goes on behind them.
@@ -44,7 +52,8 @@ class Topic:
             due = due_of(state)
         require_whole(name, due, ranges)
         set_aside_unless_it_fits(checkpoint, name, due)
-        return starting_offsets(name, ranges, due)
+        waiting = sum(end - due.get(partition, first) for partition, (first, end) in ranges.items())
+        return Beginning(starting_offsets(name, ranges, due), waiting)
 
     @retry(
         retry=retry_if_exception_type(EnvironmentProblem),

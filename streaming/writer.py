@@ -7,6 +7,7 @@ import logging
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,14 +115,15 @@ def writer(settings: Settings, topic_id: str, name: str) -> Iterator[Writer]:
     require_hasher(lake, hasher.version)
     with lake.lease("stream"), tempfile.TemporaryDirectory(prefix="neardup-") as directory:
         lake.fence()
-        spark = spark_session(settings.spark, name, short_jobs=True)
+        if not len(lake.read("generations", ["generation"])):
+            generation_row(lake, 0, "published", through_batch_seq=-1)
+        cache = SegmentCache(lake.cache_directory(), settings.stream.cache_bytes)
+        evidence = evidence_of(classifier, settings)
+        with ThreadPoolExecutor(1) as beside:  # the JVM starts while the tables are read
+            state = beside.submit(rebuild, lake, topic_id, evidence, cache, Path(directory))
+            spark = spark_session(settings.spark, name, short_jobs=True)
         try:
-            if not len(lake.read("generations", ["generation"])):
-                generation_row(lake, 0, "published", through_batch_seq=-1)
-            cache = SegmentCache(lake.cache_directory(), settings.stream.cache_bytes)
-            evidence = evidence_of(classifier, settings)
-            state = rebuild(lake, topic_id, evidence, cache, Path(directory))
-            batch = MicroBatch(spark, settings, hasher, classifier, state)
+            batch = MicroBatch(spark, settings, hasher, classifier, state.result())
             batch.flush()  # one that a crash cut off: the batches after it must find its segment
             batch.hear()
             yield Writer(spark, batch, settings)
