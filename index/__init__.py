@@ -10,6 +10,7 @@ Arrays in, arrays out: nothing here knows Spark or Kafka. The parts, from the bi
 - ``ids``: 128-bit hashes of pin ids, and the sorted table that finds them.
 - ``segment``: build a segment's blocks, decode them; what a segment holds.
 - ``cache``: decoded segments of this host in memory-mapped files, within a limit of bytes.
+- ``matching``, ``lanes``: a search's probes -> the entries that match, eight compared at once.
 - ``search``: probes -> entries -> overlap counts -> Hamming distance -> candidates.
 - ``hamming``: the brute-force scan: for pins in no segment yet, and the oracle of ``search``.
 - ``intrinsics``: four instructions for the compiled loops.
