@@ -127,6 +127,8 @@ def _with_company(
     lake: Lake, ordinals: Int64, signatures: Signatures, limit: int
 ) -> tuple[Int64, Signatures]:
     """Those pins, and the oldest of the copies they answer for and of their clusters' members."""
+    if not len(ordinals):
+        return ordinals, signatures
     clusters = sorted({member["cluster_id"] for member in _members(lake, ordinals).values()})
     with near(lake, "cluster_id", clusters) as connection:
         rows = connection.execute(
@@ -149,6 +151,8 @@ def _with_company(
 
 def _members(lake: Lake, ordinals: Int64) -> dict[int, dict[str, Any]]:
     """Present membership of those of the pins that are live, by ordinal."""
+    if not len(ordinals):
+        return {}
     with near(lake, "ordinal", ordinals.tolist()) as connection:
         rows = connection.execute(
             "SELECT ordinal, pin_id, cluster_id, head FROM clusters_current"

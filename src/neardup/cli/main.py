@@ -43,8 +43,8 @@ COMMANDS = {
 
 
 AT_ONCE = {"lookup", "show", "explain", "history"}
-"""What answers within a second: without pandas and SciPy, which pyarrow, DuckDB and numba import
-wherever they find them, for .4 s, and which nothing here needs."""
+"""What answers within a second: without packages that pyarrow, DuckDB and numba import wherever
+they find them, for .4 s, and that nothing here needs."""
 
 
 class LeftOut:
@@ -52,7 +52,7 @@ class LeftOut:
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> None:
-        if name in ("pandas", "scipy"):
+        if name in ("pandas", "scipy", "cffi"):
             raise ModuleNotFoundError(f"{name} is left out of this command", name=name)
 
 
