@@ -3,8 +3,8 @@
 The tables are the truth. The checkpoint only says where batches that were planned begin and end, so
 that a replay is cut as it was. So a checkpoint that is damaged, or that is of another log, is set
 aside, not believed: the stream then begins where the tables end, and nothing is lost or done twice.
-And a planned batch of which nothing is in the tables is forgotten: it is planned anew, together
-with what came while the stream was down.
+It begins there too if the tables do not stand in the middle of a planned batch: one that left
+nothing is planned anew with what came meanwhile, and one that is whole is not read again.
 """
 
 import json
@@ -41,11 +41,11 @@ class Planned:
     end: Offsets
     done: bool
 
-    def untouched(self, due: Offsets) -> bool:
-        """Whether the log has nothing of this batch, which was cut off."""
-        return not self.done and all(
-            due.get(partition, 0) == self.start.get(partition, 0) for partition in self.end
-        )
+    def is_cut(self, due: Offsets) -> bool:
+        """Whether the log has a part of this batch, and the rest is due."""
+        stands = {partition: due.get(partition, 0) for partition in self.end}
+        start = {partition: self.start.get(partition, 0) for partition in self.end}
+        return stands not in (start, self.end)
 
     def misfit(self, due: Offsets) -> str | None:
         """Why the log, of which ``due`` says what comes next, cannot go on from here; None: it can.
@@ -88,7 +88,8 @@ def planned(folder: Path, topic: str) -> Planned | None:
 
 
 def set_aside_unless_it_fits(folder: Path, topic: str, due: Offsets) -> None:
-    """Rename a checkpoint that is damaged or does not fit the log, and say so; mend one that is."""
+    """Rename a checkpoint that is damaged or does not fit the log, and say so; remove one that says
+    nothing new, mend one that is used."""
     _remove_orphans(folder)
     try:
         found = planned(folder, topic)
@@ -96,24 +97,22 @@ def set_aside_unless_it_fits(folder: Path, topic: str, due: Offsets) -> None:
     except Damaged as damage:
         found, reason = None, str(damage)
     if reason:
-        set_aside(folder, reason)
-    elif found and found.untouched(due):
-        (folder / "offsets" / str(found.number)).unlink()
-        _remove_orphans(folder)
+        log.warning(
+            "the checkpoint %s is not used (%s): it is kept as %s, and the stream goes on where "
+            "the tables end. Nothing is lost.",
+            folder,
+            reason,
+            _renamed(folder, "aside").name,
+        )
+    elif found and not found.is_cut(due):
+        shutil.rmtree(_renamed(folder, "spent"))  # at once as a whole, whatever ends the process
 
 
-def set_aside(folder: Path, reason: str) -> None:
-    """Rename the checkpoint; one that was set aside before is removed."""
-    aside = folder.with_name(f"{folder.name}.aside")
-    shutil.rmtree(aside, ignore_errors=True)
-    folder.rename(aside)
-    log.warning(
-        "the checkpoint %s is not used (%s): it is kept as %s, and the stream goes on where the "
-        "tables end. Nothing is lost.",
-        folder,
-        reason,
-        aside.name,
-    )
+def _renamed(folder: Path, suffix: str) -> Path:
+    """The checkpoint under another name; what had it is removed."""
+    other = folder.with_name(f"{folder.name}.{suffix}")
+    shutil.rmtree(other, ignore_errors=True)
+    return folder.rename(other)
 
 
 @contextmanager

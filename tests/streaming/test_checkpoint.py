@@ -43,22 +43,20 @@ def test_the_batch_that_did_not_end_is_done_again(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("due", "left"),
+    ("due", "used"),
     [
-        ({0: 20, 1: 1}, {".0.crc", "0", "1"}),  # nothing of it is in the log
-        ({0: 21, 1: 1}, {".0.crc", ".2.crc", "0", "1", "2"}),  # one event is, in quarantine
-        ({0: 30, 1: 2}, {".0.crc", ".2.crc", "0", "1", "2"}),  # all are
+        ({0: 20, 1: 1}, False),  # nothing of the last batch is in the log: it is planned anew
+        ({0: 21, 1: 1}, True),  # a part of it is, in quarantine: it is cut again as it was
+        ({0: 30, 1: 1}, True),
+        ({0: 30, 1: 2}, False),  # all of it is
     ],
 )
-def test_a_batch_that_left_nothing_is_planned_anew(
-    folder: Path, due: dict[int, int], left: set[str]
+def test_it_is_used_in_the_middle_of_a_batch_alone(
+    folder: Path, due: dict[int, int], used: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for batch in (0, 2):
-        (folder / "offsets" / f".{batch}.crc").write_bytes(b"crc")
     set_aside_unless_it_fits(folder, "pins", due)
-    assert {path.name for path in (folder / "offsets").iterdir()} == left
-    found = planned(folder, "pins")
-    assert found is not None and found.misfit(due) is None
+    assert folder.exists() == used
+    assert not caplog.text, "nothing is wrong"
 
 
 def test_no_checkpoint_is_no_news(tmp_path: Path) -> None:
@@ -99,7 +97,7 @@ def test_damage_is_noticed(folder: Path, damage: object) -> None:
 def test_checksums_of_files_that_are_gone_are_removed(folder: Path) -> None:
     for name in (".0.crc", ".7.crc"):
         (folder / "commits" / name).write_bytes(b"crc")
-    set_aside_unless_it_fits(folder, "pins", {0: 20, 1: 1})
+    set_aside_unless_it_fits(folder, "pins", {0: 25, 1: 1})
     assert {path.name for path in (folder / "commits").iterdir()} == {"0", "1", ".0.crc"}
 
 
