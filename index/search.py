@@ -26,7 +26,7 @@ Int32 = npt.NDArray[np.int32]
 _AHEAD = 16
 
 MOST_ENTRIES = 2**25
-"""Entries read at once: what matches of them is in memory, 4 bytes each."""
+"""Entries read at once, about: what matches of them is in memory, 4 bytes each."""
 
 
 class Candidates(NamedTuple):
@@ -98,12 +98,12 @@ def search_some(
     offsets = _frozen(segment.offsets)
     probes = 1 + (d if plan.flips else 0)
     whole = _frozen(np.ascontiguousarray(query_words))
-    count, most = fitting(whole, shift, probes, offsets, MOST_ENTRIES)
+    count = fitting(whole, shift, probes, offsets, MOST_ENTRIES)
     query, pin, shared, hamming, *work = _search(
         _frozen(np.ascontiguousarray(whole[:, :count])),
         (shift, np.uint64(rest_and_tail(plan.term_bits, d))),
         (plan.flips, plan.tail_flips, plan.min_overlap, radius),
-        (probes, most),
+        probes,
         offsets,
         _frozen(segment.entries),
         words(queries[:count]),
@@ -124,12 +124,11 @@ def _frozen(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _search(query_words, directory, limits, reads, offsets, entries, queries, signatures):  # type: ignore[no-untyped-def]
+def _search(query_words, directory, limits, probes, offsets, entries, queries, signatures):  # type: ignore[no-untyped-def]
     flips, tail_flips, min_overlap, radius = limits
-    probes, most = reads
     n, bands = len(signatures), len(offsets)
     matched, ends, n_entries = match(
-        query_words, directory, probes, offsets, entries, (flips, tail_flips), most
+        query_words, directory, probes, offsets, entries, (flips, tail_flips)
     )
     counts = np.zeros(n, np.uint16)
     # one more than pins: writing comes before knowing whether the pin is new
