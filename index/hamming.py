@@ -18,7 +18,8 @@ Signatures = npt.NDArray[np.uint8]
 Int32 = npt.NDArray[np.int32]
 
 WORDS = SIGNATURE_BYTES // 8
-_TILE = 256
+TILE = 256
+"""Rows of a tile."""
 
 
 class Pairs(NamedTuple):
@@ -71,16 +72,20 @@ def words(signatures: Signatures) -> npt.NDArray[np.uint64]:
     return view
 
 
+def tiles_of(rows: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Rows uint64 [n, 16] as uint64 [-(-n // TILE), 16, TILE]: the last tile ends in zeros."""
+    padded = np.zeros((-(-len(rows) // TILE) * TILE, WORDS), np.uint64)
+    padded[: len(rows)] = rows
+    return np.ascontiguousarray(padded.reshape(-1, TILE, WORDS).transpose(0, 2, 1))
+
+
 def _scan_all(
     queries: npt.NDArray[np.uint64], corpus: npt.NDArray[np.uint64], radius: int, earlier_only: bool
 ) -> Pairs:
     n = len(corpus)
     if radius < 0 or not n or not len(queries):
         return Pairs(*(np.empty(0, np.int32) for _ in Pairs._fields))
-    padded = np.zeros((-(-n // _TILE) * _TILE, WORDS), np.uint64)
-    padded[:n] = corpus
-    tiles = np.ascontiguousarray(padded.reshape(-1, _TILE, WORDS).transpose(0, 2, 1))
-    found = _scan(queries, tiles, n, np.uint64(radius), earlier_only)
+    found = _scan(queries, tiles_of(corpus), n, np.uint64(radius), earlier_only)
     order = np.argsort(found[0], kind="stable")
     return Pairs(*(column[order] for column in found))
 
@@ -110,19 +115,19 @@ def grown(column):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _scan(queries, tiles, n, radius, earlier_only):  # type: ignore[no-untyped-def]
-    distance = np.empty(_TILE, np.uint16)
+    distance = np.empty(TILE, np.uint16)
     left, right = np.empty(1024, np.int32), np.empty(1024, np.int32)
     bits = np.empty(1024, np.int32)
     size = 0
     for t in range(len(tiles)):
-        begin = t * _TILE
+        begin = t * TILE
         for i in range(begin + 1 if earlier_only else 0, len(queries)):
-            if not _tile_distances(queries[i], tiles[t], radius, distance):
+            if not tile_distances(queries[i], tiles[t], radius, distance):
                 continue
-            if size + _TILE > len(left):
+            if size + TILE > len(left):
                 left, right, bits = grown(left), grown(right), grown(bits)
             end = min(n, i) if earlier_only else n
-            for j in range(min(_TILE, end - begin)):
+            for j in range(min(TILE, end - begin)):
                 if distance[j] <= radius:
                     left[size], right[size], bits[size] = i, begin + j, distance[j]
                     size += 1
@@ -130,8 +135,8 @@ def _scan(queries, tiles, n, radius, earlier_only):  # type: ignore[no-untyped-d
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _tile_distances(q, c, radius, distance):  # type: ignore[no-untyped-def]
-    """Distances of one query to a tile; how many are within the radius.
+def tile_distances(q, c, radius, distance):  # type: ignore[no-untyped-def]
+    """Distances uint16 [TILE] of one query to a tile; how many are within the radius.
 
     The sum is written out: only then does LLVM keep the sixteen words of the query in registers
     and vectorise over the rows.
@@ -139,7 +144,7 @@ def _tile_distances(q, c, radius, distance):  # type: ignore[no-untyped-def]
     q0, q1, q2, q3, q4, q5, q6, q7 = q[0], q[1], q[2], q[3], q[4], q[5], q[6], q[7]
     q8, q9, qa, qb, qc, qd, qe, qf = q[8], q[9], q[10], q[11], q[12], q[13], q[14], q[15]
     near = 0
-    for j in range(_TILE):
+    for j in range(TILE):
         total = popcount(q0 ^ c[0, j]) + popcount(q1 ^ c[1, j])
         total += popcount(q2 ^ c[2, j]) + popcount(q3 ^ c[3, j])
         total += popcount(q4 ^ c[4, j]) + popcount(q5 ^ c[5, j])

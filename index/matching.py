@@ -45,9 +45,9 @@ def fitting(query_words, shift, probes, offsets, most):  # type: ignore[no-untyp
             for probe in range(probes):
                 place = own ^ ((1 << probe) >> 1)
                 length = np.int64(offsets[band, place + 1]) - np.int64(offsets[band, place])
-                sizes[i] += _EVERY * min(length, LONG_LIST)
+                sizes[i] += min(length, LONG_LIST)
     total = count = 0
-    while count < queries and (total + sizes[count] <= most or not count):
+    while count < queries and (_EVERY * (total + sizes[count]) <= most or not count):
         total += sizes[count]
         count += 1
     return count

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from neardup.index.hamming import pairs_within, row_distance, words
+from neardup.index.hamming import TILE, pairs_within, tile_distances, tiles_of, words
 from neardup.index.intrinsics import popcount
 from neardup.index.search import Candidates
 from neardup.index.terms import TAIL_BITS, TermPlan
@@ -42,6 +42,7 @@ class Nearest:
         self._rule = rule
         self._limits = (rule.plan.flips, rule.plan.tail_flips, rule.plan.min_overlap)
         self._signatures, self._queries = queries, words(queries)
+        self._tiles = tiles_of(self._queries)
         self._band_words = self._words_of(queries)
         shape = (len(queries), rule.max_links)
         self._hamming = np.full(shape, _FAR, np.int32)
@@ -90,7 +91,7 @@ class Nearest:
         self._offer((ordinal, self._queries[query], self._band_words[query]), first, end)
 
     def _offer(self, pin: tuple[int, Any, Any], first: int, end: int) -> None:
-        queries = (self._queries, self._band_words)
+        queries = (self._tiles, self._band_words)
         table = (self._hamming, self._ordinals, self._overlap)
         _offer(pin, (first, end), queries, (*self._limits, self._rule.radius), table)
 
@@ -126,13 +127,17 @@ def in_memtable(queries: Signatures, ended: Ended, memtable: Memtable, rule: Rul
 def _offer(pin, span, queries, limits, table):  # type: ignore[no-untyped-def]
     """One pin to a range of queries."""
     flips, tail_flips, min_overlap, radius = limits
-    (ordinal, signature, band_words), (signatures, query_words) = pin, queries
-    for i in range(span[0], span[1]):
-        bits = np.int32(row_distance(signatures[i], signature))
-        if bits <= radius and _has_room(table, i, bits, ordinal):
-            shared = _shared(query_words[i], band_words, flips, tail_flips)
-            if shared >= min_overlap:
-                _insert(table, i, bits, ordinal, shared)
+    (ordinal, signature, band_words), (tiles, query_words) = pin, queries
+    hamming = np.empty(TILE, np.uint16)
+    for t in range(span[0] // TILE, -(-span[1] // TILE)):
+        if not tile_distances(signature, tiles[t], np.uint64(radius), hamming):
+            continue
+        for i in range(max(span[0], t * TILE), min(span[1], (t + 1) * TILE)):
+            bits = np.int32(hamming[i - t * TILE])
+            if bits <= radius and _has_room(table, i, bits, ordinal):
+                shared = _shared(query_words[i], band_words, flips, tail_flips)
+                if shared >= min_overlap:
+                    _insert(table, i, bits, ordinal, shared)
 
 
 @numba.njit(cache=True, nogil=True)
