@@ -8,6 +8,7 @@ from pyspark.sql import SparkSession
 
 from neardup.infra.jars import spark_jars
 from neardup.infra.java import find_java
+from neardup.infra.shared_classes import flags
 from neardup.schemas.settings import SparkSettings
 
 _OPTIONS = {
@@ -44,10 +45,10 @@ def spark_session(settings: SparkSettings, name: str, short_jobs: bool = False) 
 
     ``short_jobs``: tuned for many small jobs, as the stream's, instead of few large ones.
     """
-    find_java()  # a sentence now instead of Spark's stack trace later
+    java = find_java()  # a sentence now instead of Spark's stack trace later
     # Without this, workers run whatever `python3` is on the PATH.
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-    jvm = f"-Dlog4j2.configurationFile={_LOG4J.as_uri()}"
+    jvm = f"-Dlog4j2.configurationFile={_LOG4J.as_uri()} {flags(java)}"
     options = {
         **_OPTIONS,
         **(_SHORT_JOBS if short_jobs else {}),

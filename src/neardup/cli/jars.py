@@ -14,7 +14,7 @@ import click
 )
 def command(relock: Path | None) -> None:
     """Fetch the jars of Spark's connectors and of Kafka into the user's cache, once."""
-    from neardup.infra import jars
+    from neardup.infra import jars, shared_classes
 
     if relock:
         relock.write_text(jars.relock(click.echo), "utf-8")
@@ -23,3 +23,4 @@ def command(relock: Path | None) -> None:
         jar_set = jars.locked(name)
         jars.ensure(jar_set, click.echo)
         click.echo(f"{name}: {len(jar_set.jars)} jars in {jar_set.folder}")
+    shared_classes.ensure(click.echo)
