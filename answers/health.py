@@ -43,9 +43,9 @@ def complaint(pulse: Pulse, limits: Limits) -> str | None:
             f"{pulse.lag:,} events wait, and no batch was done for {pulse.waited:.0f} s; "
             f"{limits.batch_seconds:.0f} are allowed."
         )
-    if pulse.batch_seconds > limits.batch_seconds:
+    if pulse.lag and pulse.batch_seconds > limits.batch_seconds:  # if none waits, it is over
         return (
-            f"The last batch took {pulse.batch_seconds:.1f} s; {limits.batch_seconds:.0f} are "
-            "allowed."
+            f"{pulse.lag:,} events wait, and the last batch took {pulse.batch_seconds:.1f} s; "
+            f"{limits.batch_seconds:.0f} are allowed."
         )
     return None
