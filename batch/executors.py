@@ -34,17 +34,16 @@ BUCKET_PINS = 16_384
 """Whole components of about so many pins are recomputed at once; a larger component is alone."""
 
 
-def forest_batches(
-    live: Any, trusted: float, batches: Iterator[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
+def forest_batches(shared: Any, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """For ``mapInArrow``: the forest of a partition's trusted links, from (ordinal, links).
 
-    ``live``: broadcast int64 ordinals, ascending.
+    ``shared``: broadcast (Evidence, Live).
     """
+    evidence, live = shared.value
     left, right = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for batch in batches:
         table = pa.Table.from_batches([batch])
-        newer, older = trusted_forest(logged_links(*table.columns), live.value, trusted)
+        newer, older = trusted_forest(evidence, live, logged_links(*table.columns))
         left.append(newer)
         right.append(older)
     newer, older = forest(np.concatenate(left), np.concatenate(right))

@@ -20,8 +20,9 @@ from neardup.batch.executors import (
     in_buckets,
 )
 from neardup.clusters.components import forest
+from neardup.clusters.evidence import Evidence
 from neardup.clusters.recompute import Recipe
-from neardup.clusters.work import COLUMNS, Done, Here, Todo, Work
+from neardup.clusters.work import COLUMNS, Done, Here, Live, Todo, Work
 from neardup.infra.spark import spark_session
 from neardup.schemas.lake import Lake
 from neardup.schemas.settings import Settings
@@ -40,12 +41,12 @@ class OnSpark:
         self._pins = str(lake.path / "pins")
         spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", RECORDS_PER_BATCH)
 
-    def forest(self, ordinals: Int64, trusted: float) -> tuple[Int64, Int64]:
-        live = self._spark.sparkContext.broadcast(ordinals)
-        each = partial(forest_batches, live, trusted)
+    def forest(self, evidence: Evidence, live: Live) -> tuple[Int64, Int64]:
+        shared = self._spark.sparkContext.broadcast((evidence, live))
+        each = partial(forest_batches, shared)
         found = self._added(["ordinal", "links"]).mapInArrow(each, from_arrow_schema(EDGES))
         edges = found.toArrow()
-        live.destroy()
+        shared.destroy()
         return forest(*(edges.column(name).to_numpy() for name in EDGES.names))
 
     def parts(self, recipe: Recipe, todo: Todo) -> Done:
@@ -84,8 +85,8 @@ class BySize:
         self._here = Here(lake)
         self.started: SparkSession | None = None
 
-    def forest(self, ordinals: Int64, trusted: float) -> tuple[Int64, Int64]:
-        return self._by(len(ordinals)).forest(ordinals, trusted)
+    def forest(self, evidence: Evidence, live: Live) -> tuple[Int64, Int64]:
+        return self._by(len(live.ordinals)).forest(evidence, live)
 
     def parts(self, recipe: Recipe, todo: Todo) -> Done:
         return self._by(len(todo.ordinals)).parts(recipe, todo)

@@ -17,6 +17,7 @@ import pyarrow.dataset as ds
 
 from neardup.clusters.ascending import among, place
 from neardup.clusters.components import components
+from neardup.clusters.evidence import Evidence
 from neardup.clusters.generations import generation_row
 from neardup.clusters.identity import History, history, keep_ids
 from neardup.clusters.links import logged_links
@@ -26,7 +27,7 @@ from neardup.clusters.recompute import Recipe
 from neardup.clusters.snapshot import Snapshot, snapshot
 from neardup.clusters.spoken import as_links, ruling, spoken_of
 from neardup.clusters.touched import touched
-from neardup.clusters.work import Todo, Work
+from neardup.clusters.work import Live, Todo, Work
 from neardup.schemas.crash import crash_point
 from neardup.schemas.errors import CompactionError
 from neardup.schemas.lake import Lake
@@ -76,7 +77,7 @@ def prepare(
         return None
     generation = _next_generation(lake)
     ruled = ruling(lake, now)
-    todo = now.live if since is None else _todo(lake, now, ruled, since, recipe.evidence.trusted)
+    todo = now.live if since is None else _todo(lake, now, ruled, since, recipe.evidence)
     placed = _recompute(recipe, work, now, ruled, todo, generation)
     figures = _figures(now, placed) | {"recipe": recipe.name}
     log.info("generation %d, %d pins recomputed: %s", generation, len(todo), figures)
@@ -103,7 +104,7 @@ def _next_generation(lake: Lake) -> int:
     return generation
 
 
-def _todo(lake: Lake, now: Snapshot, ruled: Ruling, since: int, trusted: float) -> Int64:
+def _todo(lake: Lake, now: Snapshot, ruled: Ruling, since: int, evidence: Evidence) -> Int64:
     """Live pins of components that something happened to after batch ``since``; ordinals."""
     spoken = spoken_of(lake, now, since)
     if spoken.unblocked:  # its links are anywhere in the log
@@ -117,9 +118,9 @@ def _todo(lake: Lake, now: Snapshot, ruled: Ruling, since: int, trusted: float) 
     ended = tail.filter(pc.field("kind") != "repeat")["previous"].drop_null()
     links = logged_links(added["ordinal"], added["links"])
     blocked = ruled.blocked
-    links = links.where(
-        (links.scores >= trusted) & ~among(blocked, links.newer) & ~among(blocked, links.older)
-    )
+    links = links.where(~among(blocked, links.newer) & ~among(blocked, links.older))
+    seen = now.seen[links.newer] & now.seen[links.older]
+    links = links.where(evidence.trusts(links.scores, seen))
     is_touched = touched(
         now.components,
         np.append(links.newer, ruled.together[:, 0]),
@@ -134,7 +135,7 @@ def _recompute(
 ) -> Placed:
     """All pins' places; those of ``todo``, whole components, anew."""
     at = place(now.live, todo)
-    labels = _components(recipe, work, todo, ruled)
+    labels = _components(recipe.evidence, work, now, todo, ruled)
     _, which, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     several = sizes[which] > 1
     oldest, heads = todo.copy(), todo.copy()
@@ -150,10 +151,10 @@ def _recompute(
     return placed
 
 
-def _components(recipe: Recipe, work: Work, todo: Int64, ruled: Ruling) -> Int64:
+def _components(evidence: Evidence, work: Work, now: Snapshot, todo: Int64, ruled: Ruling) -> Int64:
     """For each pin of ``todo`` the oldest pin of its component, as ordinals int64 [n]."""
     free = todo[~among(ruled.blocked, todo)]
-    newer, older = work.forest(free, recipe.evidence.trusted)
+    newer, older = work.forest(evidence, Live(free, now.seen[free]))
     together = ruled.together[among(todo, ruled.together).all(axis=1)]
     ends = np.append(newer, together[:, 0]), np.append(older, together[:, 1])
     return todo[components(len(todo), *(place(todo, end) for end in ends))]

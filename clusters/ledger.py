@@ -28,6 +28,7 @@ from neardup.clusters.overrides import Said, named_by, said_by
 from neardup.clusters.people import heard, waiting
 from neardup.clusters.word import Word
 from neardup.index.store import SIGNATURE_BYTES, PinStore, looks_of, signatures_of
+from neardup.models.looks import present
 from neardup.schemas.errors import LakeError
 from neardup.schemas.lake import Lake
 from neardup.schemas.tables import CLUSTER_HISTORY, CLUSTERS
@@ -96,7 +97,7 @@ def fold_rows(ledger: Ledger, pins: pa.Table) -> Folded:
     for sequence in pins.filter(said)["offset"].to_pylist():
         word.hear(sequence)
     events = pins.filter(pc.invert(said))
-    batch, begin = _batch(events), 0
+    batch, begin = _batch(events, ledger), 0
     for i in _named(events, batch, word).tolist():
         word.fold(batch.rows(begin, i))
         word.fold_named(events["pin_id"][i].as_py(), batch.rows(i, i + 1))
@@ -116,8 +117,11 @@ def _named(events: pa.Table, batch: Batch, word: Word) -> Int64:
     return np.flatnonzero(named & ((batch.started != NOBODY) | (batch.ended != NOBODY)))
 
 
-def _batch(events: pa.Table) -> Batch:
-    """Rows of the log for the fold. Copies: the fold is compiled for arrays that can be written."""
+def _batch(events: pa.Table, ledger: Ledger) -> Batch:
+    """Rows of the log for the fold, without the links that are not trusted.
+
+    Copies: the fold is compiled for arrays that can be written.
+    """
     ends = pc.if_else(pc.equal(events["kind"], "repeat"), None, events["previous"])
     ended, started = (
         np.array(pc.fill_null(column, NOBODY), np.int64) for column in (ends, events["ordinal"])
@@ -126,7 +130,11 @@ def _batch(events: pa.Table) -> Batch:
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     links = pc.list_flatten(events["links"])
     linked = np.array(pc.struct_field(links, "ordinal"), np.int64)
-    return Batch(ended, started, offsets, linked, np.array(pc.struct_field(links, "score"), float))
+    scores = np.array(pc.struct_field(links, "score"), float)
+    looks = ledger.store.looks
+    seen = present(looks(np.repeat(started, np.diff(offsets))), looks(linked))
+    scores[~ledger.fold.evidence.trusts(scores, seen)] = -np.inf
+    return Batch(ended, started, offsets, linked, scores)
 
 
 def _cluster_rows(ledger: Ledger, changes: Changes) -> pa.Table:

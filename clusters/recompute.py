@@ -52,8 +52,8 @@ class Recipe:
         evidence = self.evidence
         return (
             f"revision {REVISION}, {self.model}, trusted {evidence.trusted:g}, "
-            f"zero {evidence.zero:g}, apart {evidence.apart}, links {self.max_links}, "
-            f"cut {self.max_cut_pins}"
+            f"unseen {evidence.unseen:g}, zero {evidence.zero:g}, apart {evidence.apart}, "
+            f"links {self.max_links}, cut {self.max_cut_pins}"
         )
 
 

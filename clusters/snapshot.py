@@ -26,8 +26,9 @@ _ENDS = (ds.field("kind") != "repeat") & ds.field("previous").is_valid()
 class Snapshot:
     """A generation after batch ``through``.
 
-    ``pin_ids``: of all pin versions so far, by ordinal; ``live`` int64 [n]: the ordinals of those
-    that have not ended, ascending; ``cluster_ids`` and ``heads`` int64 [n]: where they stand.
+    ``pin_ids``: of all pin versions so far, by ordinal; ``seen`` bool [all versions]: whether they
+    have looks. ``live`` int64 [n]: the ordinals of those that have not ended, ascending;
+    ``cluster_ids`` and ``heads`` int64 [n]: where they stand.
     ``components`` int64 [all versions]: by ordinal, as the compaction that began the generation
     wrote them; NOBODY for pins that came later or had ended.
     """
@@ -35,6 +36,7 @@ class Snapshot:
     generation: int
     through: int
     pin_ids: pa.Array
+    seen: npt.NDArray[np.bool_]
     live: Int64
     cluster_ids: Int64
     heads: Int64
@@ -45,7 +47,7 @@ def snapshot(lake: Lake, generation: int) -> Snapshot:
     """A generation after the last batch whose memberships are all in ``clusters``."""
     through = _complete(lake, generation)
     until = ds.field("batch_seq") <= through
-    pin_ids = _pin_ids(lake, until)
+    pin_ids, seen = _versions(lake, until)
     ended = lake.read("pins", ["previous"], until & _ENDS).column("previous").to_numpy()
     is_live = np.ones(len(pin_ids), np.bool_)
     is_live[ended] = False
@@ -64,7 +66,7 @@ def snapshot(lake: Lake, generation: int) -> Snapshot:
     stands, head = ids[newest], heads[newest]
     rows, pins = among(changed, ids), among(changed, stands)
     head[pins] = _heads(ids[rows], heads[rows], batches[rows], stands[pins])
-    return Snapshot(generation, through, pin_ids, live, stands, head, by_pin)
+    return Snapshot(generation, through, pin_ids, seen, live, stands, head, by_pin)
 
 
 def _complete(lake: Lake, generation: int) -> int:
@@ -77,12 +79,14 @@ def _complete(lake: Lake, generation: int) -> int:
     return int(max([covered, *rows["batch_seq"].to_pylist()]))
 
 
-def _pin_ids(lake: Lake, until: ds.Expression) -> pa.Array:
-    added = lake.read("pins", ["ordinal", "pin_id"], until & (ds.field("kind") == "add"))
+def _versions(lake: Lake, until: ds.Expression) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+    """By ordinal the id of each pin version, and whether it has looks."""
+    columns = ["ordinal", "pin_id", "looks"]
+    added = lake.read("pins", columns, until & (ds.field("kind") == "add"))
     ordinals = added.column("ordinal").to_numpy()
-    ids = added.column("pin_id").combine_chunks()
-    in_order = bool((ordinals[1:] > ordinals[:-1]).all())
-    return ids if in_order else ids.take(pa.array(np.argsort(ordinals)))
+    order = pa.array(np.argsort(ordinals, kind="stable"))  # a few files, each in order
+    seen = pc.is_valid(added.column("looks")).take(order).to_numpy()
+    return added.column("pin_id").combine_chunks().take(order), seen
 
 
 def _newest(ordinals: Int64, batches: Int64, n: int) -> Int64:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from neardup.clusters.ascending import among, place
 from neardup.clusters.components import forest
-from neardup.clusters.evidence import Links
+from neardup.clusters.evidence import Evidence, Links
 from neardup.clusters.links import LoggedLinks, logged_links
 from neardup.clusters.recompute import Pins, Recipe, recompute
 from neardup.clusters.treap import NOBODY
@@ -19,6 +19,13 @@ from neardup.schemas.lake import Lake
 Int64 = npt.NDArray[np.int64]
 
 COLUMNS = ["ordinal", "signature", "looks", "links", "width", "height"]
+
+
+class Live(NamedTuple):
+    """Live pins: ``ordinals`` int64 [n], ascending; ``seen`` bool [n]: whether they have looks."""
+
+    ordinals: Int64
+    seen: npt.NDArray[np.bool_]
 
 
 class Todo(NamedTuple):
@@ -45,8 +52,8 @@ class Done(NamedTuple):
 class Work(Protocol):
     """What can be shared out: it reads the log, and answers in arrays."""
 
-    def forest(self, ordinals: Int64, trusted: float) -> tuple[Int64, Int64]:
-        """A forest of the trusted links between these live pins, as (newer, older) ordinals."""
+    def forest(self, evidence: Evidence, live: Live) -> tuple[Int64, Int64]:
+        """A forest of the trusted links between live pins, as (newer, older) ordinals."""
 
     def parts(self, recipe: Recipe, todo: Todo) -> Done:
         """The parts of components."""
@@ -59,10 +66,10 @@ class Here:
         self._lake = lake
         self._rows: pa.Table | None = None
 
-    def forest(self, ordinals: Int64, trusted: float) -> tuple[Int64, Int64]:
-        self._rows = self._read(ordinals)
+    def forest(self, evidence: Evidence, live: Live) -> tuple[Int64, Int64]:
+        self._rows = self._read(live.ordinals)
         links = logged_links(self._rows["ordinal"], self._rows["links"])
-        return trusted_forest(links, ordinals, trusted)
+        return trusted_forest(evidence, live, links)
 
     def parts(self, recipe: Recipe, todo: Todo) -> Done:
         rows = self._read(todo.ordinals) if self._rows is None else self._rows
@@ -83,11 +90,13 @@ def _of(ordinals: Int64, rows: pa.RecordBatch) -> pa.RecordBatch:
     return rows.take(pa.array(np.flatnonzero(among(ordinals, own))))
 
 
-def trusted_forest(links: LoggedLinks, live: Int64, trusted: float) -> tuple[Int64, Int64]:
-    """A forest of those links that are trusted and lie between pins of ``live``, ascending."""
-    held = links.where((links.scores >= trusted) & among(live, links.older))
-    held = held.where(among(live, held.newer))
-    return forest(held.newer, held.older)
+def trusted_forest(evidence: Evidence, live: Live, links: LoggedLinks) -> tuple[Int64, Int64]:
+    """A forest of those links that are trusted and lie between live pins."""
+    held = links.where((links.scores >= evidence.trusted) & among(live.ordinals, links.older))
+    held = held.where(among(live.ordinals, held.newer))
+    newer, older = (place(live.ordinals, end) for end in held[:2])
+    trusted = evidence.trusts(held.scores, live.seen[newer] & live.seen[older])
+    return forest(held.newer[trusted], held.older[trusted])
 
 
 def parts_of(recipe: Recipe, todo: Todo, rows: pa.Table) -> Done:

@@ -17,7 +17,9 @@ from neardup.schemas.errors import OverrideError
 from neardup.schemas.lake import Lake
 from tests.lakes import pin, said, write_batch
 
-EVIDENCE = Evidence(((300 - np.arange(1025)) / 20).astype(np.float32), trusted=3.0, apart=450)
+EVIDENCE = Evidence(
+    ((300 - np.arange(1025)) / 20).astype(np.float32), trusted=3.0, apart=450, unseen=5.0
+)
 RADIUS, THRESHOLD, RECALL = 260, 2.0, 0.8
 
 
@@ -65,7 +67,12 @@ class World:
             ordinal = len(self.store) + len(batch)
             links = self._links(signature, batch)
             batch.append(signature)
-            columns = {"ordinal": ordinal, "signature": signature.tobytes(), "links": links}
+            columns: dict[str, Any] = {
+                "ordinal": ordinal,
+                "signature": signature.tobytes(),
+                "links": links,
+            }
+            columns["looks"] = bytes([1] * 24) if ordinal % 4 < 3 else None
             sides = {"width": int(self.rng.integers(1, 4)), "height": 1}
             rows.append(self._row(pin_id, offset, "add", previous=previous, **columns, **sides))
             self.live[pin_id] = ordinal

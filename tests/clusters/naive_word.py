@@ -18,6 +18,11 @@ from tests.clusters.naive_fold import NaiveFold
 Row = dict[str, Any]
 
 
+def has_looks(ordinal: int) -> bool:
+    """The looks of three pins of four are known."""
+    return ordinal % 4 < 3
+
+
 class NaiveWord:
     def __init__(self, fold: NaiveFold) -> None:
         self.fold = fold
@@ -112,6 +117,10 @@ class NaiveWord:
         for ordinal in self.here(pin_id):
             self.fold.move(ordinal, beside)
 
+    def trusts(self, ordinal: int, link: Link) -> bool:
+        seen = has_looks(ordinal) and has_looks(link.ordinal)
+        return seen or link.score >= self.fold.evidence.unseen
+
     def event(self, row: Row) -> None:
         if row["kind"] == "repeat":
             return
@@ -124,7 +133,8 @@ class NaiveWord:
         self.rule()
         if row["previous"] is not None:
             self.fold.leave(row["previous"])
-        self.fold.add(ordinal, [Link(link["ordinal"], link["score"]) for link in row["links"]])
+        links = [Link(link["ordinal"], link["score"]) for link in row["links"]]
+        self.fold.add(ordinal, [link for link in links if self.trusts(ordinal, link)])
         for said in (r for r in in_force(self.rows) if r["kind"] == "link"):
             pair = said["pin_id"], said["other"]
             if pin_id in pair:

@@ -1,6 +1,7 @@
 """People's word in the fold of a log: against a naive model, and what changes nothing."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,9 +19,10 @@ from neardup.clusters.ledger import FOLDED, Folded, Ledger, fold_rows
 from neardup.clusters.people import events as as_events
 from neardup.index.store import PinStore
 from neardup.schemas.tables import PINS
-from tests.clusters.naive_word import Row, Town, became
+from tests.clusters.naive_word import Row, Town, became, has_looks
 from tests.clusters.test_fold import BITS, History, evidence, links_to
 
+EVIDENCE = replace(evidence(330), unseen=4.0)
 PINS_AT_MOST = 160
 FIELDS = [PINS.schema.field(name) for name in FOLDED]
 NAMES = {name: name for name in Town.NAMES}
@@ -34,7 +36,7 @@ class Folding:
     """A ledger that folds batches of a log that is not in any lake."""
 
     def __init__(self, folder: Path, signatures: np.ndarray) -> None:
-        self.ledger = Ledger.empty(evidence(330), PinStore(folder))
+        self.ledger = Ledger.empty(EVIDENCE, PinStore(folder))
         self.signatures = signatures
         self.newest: dict[str, int] = {}
         self.seq = 0
@@ -45,7 +47,9 @@ class Folding:
         added = {row["pin_id"]: row["ordinal"] for row in happened if row["kind"] == "add"}
         names = [row["pin_id"] for row in happened if row["kind"] == "add"]
         begin = len(ledger.store)
-        ledger.store.extend(names, self.signatures[begin : begin + len(names)])
+        looks = [np.full(24, has_looks(begin + i), np.uint8) for i in range(len(names))]
+        looks = np.array(looks, np.uint8).reshape(-1, 24)
+        ledger.store.extend(names, self.signatures[begin : begin + len(names)], looks)
         self.newest |= added
         rows = [*as_events(({**row, "written_at": None} for row in said), 0), *happened]
         rows = [{**row, "batch_seq": self.seq, "partition": 0} for row in rows]
@@ -59,7 +63,7 @@ class Folding:
 
 def town_of(seed: int) -> Town:
     pins = History(seed, PINS_AT_MOST)
-    return Town(seed, evidence(330), pins.signatures, pins.links)
+    return Town(seed, EVIDENCE, pins.signatures, pins.links)
 
 
 def folded(
