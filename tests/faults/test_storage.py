@@ -137,7 +137,7 @@ def test_a_slow_disk_slows_the_stream_and_health_says_so(
     rough.write_settings()
     stream = rough.start("stream")
     try:
-        rough.wait_for("complaint", lambda: "The last batch took" in health(port))
+        rough.wait_for("complaint", lambda: "the last batch took" in health(port))
         rough.wait_for("all events", lambda: rough.decided() == calm.decided())
         with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
             metrics = answer.read().decode()
