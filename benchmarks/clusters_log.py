@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from neardup.benchmarks.classifier_data import Codes
 from neardup.clusters.compaction import prepare
 from neardup.clusters.generations import generation_row, prepared_generation, publish_alone
 from neardup.clusters.ledger import FOLDED, Ledger, commit, fold_rows, restore
@@ -19,9 +20,8 @@ from neardup.clusters.recompute import Recipe
 from neardup.clusters.work import Here
 from neardup.index.exemplars import NOBODY, Exemplars
 from neardup.index.search import Candidates
-from neardup.index.store import PinStore, stacked
+from neardup.index.store import PinStore, looks_of, stacked
 from neardup.index.terms import TermPlan
-from neardup.models.looks import LOOKS_BYTES
 from neardup.schemas.lake import Lake
 from neardup.schemas.tables import PINS
 from neardup.streaming.candidates import Ended, Memtable
@@ -31,7 +31,6 @@ from neardup.streaming.resolve import Scored, Settled, rehearse, settle
 from neardup.streaming.views import query_rows
 
 Int64 = npt.NDArray[np.int64]
-Signatures = npt.NDArray[np.uint8]
 
 PER_BATCH = 1_000
 
@@ -53,7 +52,8 @@ class Life:
                 self.compact()
             self._lake.append("pins", pins)
             signatures = stacked(pins["signature"].to_pylist())
-            self._ledger.store.extend(pins["pin_id"].to_pylist(), signatures)
+            looks = looks_of(pins["looks"].combine_chunks())
+            self._ledger.store.extend(pins["pin_id"].to_pylist(), signatures, looks)
             commit(self._lake, fold_rows(self._ledger, pins.select(FOLDED)))
 
     def compact(self) -> None:
@@ -78,40 +78,46 @@ class Life:
         return found
 
 
-def logged(recipe: Recipe, signatures: Signatures) -> Iterator[pa.Table]:
-    """The log of pins with these signatures, rows of ``pins`` batch by batch."""
+def some(pictures: Codes, rows: slice | npt.NDArray[np.integer]) -> Codes:
+    """The codes of these rows."""
+    return Codes(*(codes[rows] for codes in pictures))
+
+
+def logged(recipe: Recipe, pictures: Codes) -> Iterator[pa.Table]:
+    """The log of pins with these codes, rows of ``pins`` batch by batch; no looks are zeros."""
     rule = Rule(TermPlan(), recipe.radius, recipe.max_links)
     rehearse(rule)
     exemplars = Exemplars()
-    for seq, begin in enumerate(range(0, len(signatures), PER_BATCH)):
-        queries = signatures[begin : begin + PER_BATCH]
-        settled = found(recipe, rule, exemplars, signatures, queries)
+    for seq, begin in enumerate(range(0, len(pictures.signatures), PER_BATCH)):
+        queries = some(pictures, slice(begin, begin + PER_BATCH))
+        settled = found(recipe, rule, exemplars, pictures, queries)
         for i, exemplar in enumerate(settled.exemplars.tolist()):
             exemplars.add(begin + i, exemplar)
         yield batch_of(queries, settled, begin, seq)
 
 
 def found(
-    recipe: Recipe, rule: Rule, exemplars: Exemplars, signatures: Signatures, queries: Signatures
+    recipe: Recipe, rule: Rule, exemplars: Exemplars, pictures: Codes, queries: Codes
 ) -> Settled:
     """Links and exemplars of a batch, beside the pins before it, all in the memtable."""
     nobody = np.empty(0, np.int64)
     ended = Ended(nobody, nobody, nobody.astype(np.int32))
-    decided = Decided([], [], queries, query_rows(queries, [None] * len(queries)), ended)
+    signatures, own = pictures.signatures, queries.signatures
+    decided = Decided([], [], own, query_rows(own, [None] * len(own)), ended)
     indexed = exemplars.indexed(0, len(exemplars))
 
     def job(pairs: Candidates, _: bool) -> Scored:
-        blank = np.zeros((len(pairs.query), LOOKS_BYTES), np.uint8)  # embeddings have no looks
-        scores = recipe.score(queries[pairs.query], signatures[pairs.ordinal], blank, blank)
+        one, other = some(queries, pairs.query), some(pictures, pairs.ordinal)
+        scores = recipe.score(one.signatures, other.signatures, one.looks, other.looks)
         return Scored(pairs, scores, scores >= recipe.threshold)
 
     memtable = Memtable(indexed, signatures[indexed])
     return settle(decided, memtable, exemplars, lambda pin: signatures[pin : pin + 1], rule, job)
 
 
-def batch_of(queries: Signatures, settled: Settled, begin: int, seq: int) -> pa.Table:
+def batch_of(queries: Codes, settled: Settled, begin: int, seq: int) -> pa.Table:
     """Rows of ``pins`` in which each query is a new pin, named by its ordinal."""
-    n = len(queries)
+    n = len(queries.signatures)
     ordinals = np.arange(begin, begin + n)
     query, ordinal, overlap, hamming = settled.links.candidates
     offsets = np.searchsorted(query, np.arange(n + 1)).astype(np.int32)
@@ -122,7 +128,8 @@ def batch_of(queries: Signatures, settled: Settled, begin: int, seq: int) -> pa.
         "pin_id": ordinals.astype(str),
         "kind": ["add"] * n,
         "ordinal": ordinals,
-        "signature": [row.tobytes() for row in queries],
+        "signature": [row.tobytes() for row in queries.signatures],
+        "looks": [row.tobytes() if row.any() else None for row in queries.looks],
         "links": pa.ListArray.from_arrays(pa.array(offsets), links),
         "exemplar": pa.array(settled.exemplars, mask=settled.exemplars == NOBODY),
         "batch_seq": np.full(n, seq),

@@ -19,19 +19,19 @@ from tqdm import tqdm
 
 from neardup.batch.compact import recipe_of
 from neardup.batch.pictures import pictures_of
-from neardup.benchmarks.classifier_data import folder_of
+from neardup.benchmarks.classifier_data import Codes, folder_of
 from neardup.benchmarks.clusters_chain import BOUND, STEPS, distances
-from neardup.benchmarks.clusters_log import Life, logged
+from neardup.benchmarks.clusters_log import Life, logged, some
 from neardup.benchmarks.figures import Figure, figure
 from neardup.clusters.recompute import Recipe
 from neardup.models.classifier import Classifier
 from neardup.models.embed import open_embedder
 from neardup.models.hasher import Hasher
 from neardup.models.images import decode
+from neardup.models.pixels import looks_features
 from neardup.schemas.settings import Settings
 
 Int64 = npt.NDArray[np.int64]
-Signatures = npt.NDArray[np.uint8]
 
 KINDS = (("photos", "photos"), ("objects", "objects"), ("photos", "objects"))
 """Where A and B come from."""
@@ -52,11 +52,11 @@ def rows(quick: bool, seed: int) -> list[Figure]:
     found: dict[str, list[Widest]] = {"fold": [], "compaction": []}
     ends = []
     for number, kinds in enumerate(KINDS[: 1 if quick else None]):
-        signatures = morphed(hasher, *pictures(kinds, [seed, number]))
-        bits = distances(signatures)
+        steps = morphed(hasher, *pictures(kinds, [seed, number]))
+        bits = distances(steps.signatures)
         ends.append(f"{bits[0, -1]}")
-        for order in orders(len(signatures), seed):
-            for name, labels in clustered(recipe, signatures, order):
+        for order in orders(STEPS + 1, seed):
+            for name, labels in clustered(recipe, steps, order):
                 found[name].append(widest(bits, labels))
     return [row_of(name, widths, ends) for name, widths in found.items()]
 
@@ -88,15 +88,16 @@ def _drawn(kind: str, rng: np.random.Generator) -> Path:
     return paths[rng.integers(len(paths))]
 
 
-def morphed(hasher: Hasher, a: Image.Image, b: Image.Image) -> Signatures:
-    """Signatures uint8 [STEPS + 1, 128] of A, the blends, and B."""
+def morphed(hasher: Hasher, a: Image.Image, b: Image.Image) -> Codes:
+    """Codes of A, the blends, and B, STEPS + 1."""
     embedder = open_embedder(hasher.embedder, threads=os.cpu_count() or 1)
     target = b.resize(a.size)
-    blends = (Image.blend(a, target, step / STEPS) for step in range(STEPS + 1))
-    vectors = [
-        embedder.embed([posted(blend)]) for blend in tqdm(blends, desc="blends", disable=None)
-    ]
-    return hasher.sign(np.concatenate(vectors))
+    vectors, looks = [], []
+    for step in tqdm(range(STEPS + 1), desc="blends", disable=None):
+        blend = posted(Image.blend(a, target, step / STEPS))
+        vectors.append(embedder.embed([blend]))
+        looks.append(looks_features(blend))
+    return Codes(hasher.sign(np.concatenate(vectors)), hasher.sign_looks(np.stack(looks)))
 
 
 def posted(picture: Image.Image) -> Image.Image:
@@ -113,12 +114,12 @@ def orders(n: int, seed: int) -> list[Int64]:
     return [forward, forward[::-1], *shuffled]
 
 
-def clustered(recipe: Recipe, signatures: Signatures, order: Int64) -> Iterator[tuple[str, Int64]]:
+def clustered(recipe: Recipe, steps: Codes, order: Int64) -> Iterator[tuple[str, Int64]]:
     """The cluster of each step, int64 [n], when the steps come in this order."""
     by_step = np.argsort(order)
     with tempfile.TemporaryDirectory(prefix="neardup-morph-") as directory:
         life = Life(Path(directory) / "life", recipe)
-        life.live(list(logged(recipe, signatures[order])))
+        life.live(list(logged(recipe, some(steps, order))))
         yield "fold", life.clusters()[by_step]
         life.compact()
         yield "compaction", life.clusters()[by_step]

@@ -1,8 +1,8 @@
 """The stream's rows of `neardup bench clusters`: how far it strays from a batch run, and by order.
 
-The labelled pictures arrive among a crowd of real ones, in shuffled orders. Everything but Spark
-and Kafka is the product's: the log (``clusters_log``), its fold into a lake batch by batch, and the
-compaction of that lake.
+The labelled pictures arrive among a crowd of real ones, in shuffled orders; of the crowd embeddings
+alone are kept, so it has no looks. Everything but Spark and Kafka is the product's: the log
+(``clusters_log``), its fold into a lake batch by batch, and the compaction of that lake.
 """
 
 import tempfile
@@ -15,18 +15,18 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from neardup.batch.compact import recipe_of
-from neardup.benchmarks.classifier_data import Pictures
-from neardup.benchmarks.clusters_log import Life, logged
+from neardup.benchmarks.classifier_data import Codes, Pictures
+from neardup.benchmarks.clusters_log import Life, logged, some
 from neardup.benchmarks.figures import Figure, figure
 from neardup.benchmarks.index_data import real_embeddings
 from neardup.clusters.quality import agreement
 from neardup.clusters.recompute import Recipe
 from neardup.models.classifier import Classifier
 from neardup.models.hasher import Hasher
+from neardup.models.looks import LOOKS_BYTES
 from neardup.schemas.settings import Settings
 
 Int64 = npt.NDArray[np.int64]
-Signatures = npt.NDArray[np.uint8]
 
 ORDERS = 5
 NIGHTS = 3
@@ -65,12 +65,16 @@ def rows(quick: bool, seed: int) -> list[Figure]:
 def rows_among(crowd: int, seed: int) -> list[Figure]:
     hasher = Hasher.load()
     labelled = Pictures(hasher, seed).labelled
-    signatures = np.concatenate([labelled.signatures, hasher.sign(real_embeddings()[:crowd])])
+    others = hasher.sign(real_embeddings()[:crowd])
+    pictures = Codes(
+        np.concatenate([labelled.signatures, others]),
+        np.concatenate([labelled.looks, np.zeros((crowd, LOOKS_BYTES), np.uint8)]),
+    )
     recipe = recipe_of(Classifier.load(), Settings())
-    what = f"orders of {len(signatures):,}"
+    what = f"orders of {len(pictures.looks):,}"
     seeds = tqdm(range(seed, seed + ORDERS), desc=what, disable=None)
-    runs = [run_of(recipe, signatures, one) for one in seeds]
-    of = f"{len(labelled.source):,} labelled pictures and {crowd:,} others"
+    runs = [run_of(recipe, pictures, one) for one in seeds]
+    of = f"{len(labelled.source):,} labelled pictures and {crowd:,} others without looks"
     return [
         against_batch(runs, labelled.source, of),
         between_orders(runs, of),
@@ -138,10 +142,10 @@ def moved(one: Int64, other: Int64) -> int:
     return int(((shared != of_a[a]) | (shared != of_b[b])).sum())
 
 
-def run_of(recipe: Recipe, signatures: Signatures, seed: int) -> Run:
+def run_of(recipe: Recipe, pictures: Codes, seed: int) -> Run:
     """The pictures in the order of a seed, through two lakes with one log."""
-    order = np.random.default_rng(seed).permutation(len(signatures))
-    log = list(logged(recipe, signatures[order]))
+    order = np.random.default_rng(seed).permutation(len(pictures.looks))
+    log = list(logged(recipe, some(pictures, order)))
     nights = {len(log) * night // NIGHTS for night in range(1, NIGHTS)}
     with tempfile.TemporaryDirectory(prefix="neardup-orders-") as directory:
         once = Life(Path(directory) / "once", recipe)
