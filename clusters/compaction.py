@@ -22,7 +22,7 @@ from neardup.clusters.generations import generation_row
 from neardup.clusters.identity import History, history, keep_ids
 from neardup.clusters.links import logged_links
 from neardup.clusters.overrides import Ruling
-from neardup.clusters.quality import agreement, churn
+from neardup.clusters.quality import drift
 from neardup.clusters.recompute import Recipe
 from neardup.clusters.snapshot import Snapshot, snapshot
 from neardup.clusters.spoken import as_links, ruling, spoken_of
@@ -162,8 +162,7 @@ def _components(evidence: Evidence, work: Work, now: Snapshot, todo: Int64, rule
 
 def _figures(now: Snapshot, placed: Placed) -> dict[str, Any]:
     """What the row of ``generations`` says: how far the stream had strayed from this."""
-    agreed = agreement(now.cluster_ids, placed.cluster_ids)
-    changes = churn(now.cluster_ids, placed.cluster_ids)
+    agreed, changes = drift(now.cluster_ids, placed.cluster_ids)
     return {
         "through_batch_seq": now.through,
         "pins": len(now.live),

@@ -52,11 +52,24 @@ def agreement(found: Labels, truth: Labels) -> Agreement:
 
     Without any pair together, the share of wrong ones is 0 and so the figure is 1.
     """
-    if not len(found):
+    return _agreement(_cells(found, truth), len(found))
+
+
+def drift(before: Labels, after: Labels) -> tuple[Agreement, Churn]:
+    """How well the clusters ``before`` int64 [n], ids, agree with ``after``, and what changed."""
+    cells = _cells(before, after)
+    changes = Churn(
+        moved=int((before != after).sum()),
+        split=int((np.bincount(cells.found) > 1).sum()),
+        merged=int((np.bincount(cells.truth) > 1).sum()),
+    )
+    return _agreement(cells, len(before)), changes
+
+
+def _agreement(cells: "_Cells", n: int) -> Agreement:
+    if not n:
         return Agreement(1.0, 1.0, 1.0, 1.0, 1.0)
-    cells = _cells(found, truth)
     both, of_found, of_truth = cells.both, cells.of_found[cells.found], cells.of_truth[cells.truth]
-    n = len(found)
     together, in_found, in_truth = (
         _pairs(sizes) for sizes in (both, cells.of_found, cells.of_truth)
     )
@@ -66,16 +79,6 @@ def agreement(found: Labels, truth: Labels) -> Agreement:
         b3_precision=float((both / of_found * both).sum() / n),
         b3_recall=float((both / of_truth * both).sum() / n),
         ari=_adjusted(together, in_found, in_truth, n * (n - 1) // 2),
-    )
-
-
-def churn(before: Labels, after: Labels) -> Churn:
-    """What happened to the clusters ``before`` int64 [n], ids, when they became ``after``."""
-    cells = _cells(before, after)
-    return Churn(
-        moved=int((before != after).sum()),
-        split=int((np.bincount(cells.found) > 1).sum()),
-        merged=int((np.bincount(cells.truth) > 1).sum()),
     )
 
 

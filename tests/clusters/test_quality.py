@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neardup.clusters.quality import Churn, agreement, churn
+from neardup.clusters.quality import Churn, agreement, drift
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=25))
@@ -51,7 +51,8 @@ def ari(pairs: int, in_found: set, in_truth: set) -> float:
     ],
 )
 def test_churn(case: str, before: list[int], after: list[int], expected: Churn) -> None:
-    assert churn(np.array(before, np.int64), np.array(after, np.int64)) == expected, case
+    one, other = np.array(before, np.int64), np.array(after, np.int64)
+    assert drift(one, other) == (agreement(one, other), expected), case
 
 
 def test_perfect_and_empty() -> None:
