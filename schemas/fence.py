@@ -7,7 +7,7 @@ Identifiers"). Every later append carries the number, and Delta refuses one if a
 committed since the writer last looked; here it is refused if it was committed before that.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
@@ -19,16 +19,25 @@ APPLICATION = "neardup.writer"
 
 
 class Fence:
-    """The right to append to ``tables`` until another process takes it over."""
+    """The right to append to some of a lake's tables until another process takes it over."""
 
-    def __init__(self, tables: Mapping[str, DeltaTable], hooks: PostCommitHookProperties) -> None:
-        """Take it over. Raises StreamError if somebody else does at this moment."""
+    def __init__(
+        self,
+        tables: Mapping[str, DeltaTable],
+        names: Collection[str],
+        hooks: PostCommitHookProperties,
+    ) -> None:
+        """Take it over. Raises StreamError if somebody else does at this moment.
+
+        ``tables``: the lake's handles, in whose place newer ones may come.
+        """
         self._tables = tables
-        for table in tables.values():
+        fenced = {name: tables[name] for name in names}
+        for table in fenced.values():
             table.update_incremental()
-        self.number = 1 + max(map(_number, tables.values()))
-        self._passed = {name: table.version() for name, table in tables.items()}
-        for name, table in tables.items():
+        self.number = 1 + max(map(_number, fenced.values()))
+        self._passed = {name: table.version() for name, table in fenced.items()}
+        for name, table in fenced.items():
             self._begin(name, table, hooks)
 
     def _begin(self, name: str, table: DeltaTable, hooks: PostCommitHookProperties) -> None:
@@ -53,10 +62,10 @@ class Fence:
 
         Raises StreamError if this writer was replaced: nothing was appended then.
         """
-        table = self._tables.get(name)
-        if table is None:
+        if name not in self._passed:
             yield None
             return
+        table = self._tables[name]
         if table.version() != self._passed[name]:  # asking takes 1 ms for 50 commits
             self._require(table)
         try:

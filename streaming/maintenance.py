@@ -28,6 +28,7 @@ class Maintenance(Background):
     def _take_turn(self) -> None:
         try:
             self._publish_if_new()
+            self._lake.shorten_logs()
             if time.monotonic() >= self._due:
                 self._due = time.monotonic() + self._every
                 self._maintain()

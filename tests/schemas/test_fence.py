@@ -80,3 +80,19 @@ def test_the_number_outlives_checkpoints_and_their_cleaning(first: Lake) -> None
 def test_tables_that_are_not_fenced_are_open_to_all(first: Lake) -> None:
     Lake(first.path).fence()
     first.append_rows("overrides", [])
+
+
+def test_a_short_log_keeps_rows_and_the_fence(first: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkpoints are written beside the writer, whose handle is opened anew."""
+    monkeypatch.setattr("neardup.schemas.lake.LOG_LENGTH", 3)
+    beside = Lake(first.path)
+    for _ in range(10):
+        first.append_rows("clusters", ROW)
+        beside.shorten_logs()
+    logs = {name: first.path / name / "_delta_log" for name in ("clusters", "pins")}
+    assert len(list(logs["clusters"].glob("*.checkpoint*.parquet"))) == 3
+    assert not list(logs["pins"].glob("*.checkpoint*.parquet"))
+    assert first.dataset("clusters").count_rows() == 10
+    Lake(first.path).fence()
+    with pytest.raises(StreamError, match="Another process took over"):
+        first.append_rows("clusters", ROW)
