@@ -202,7 +202,9 @@ class CompactSettings(Section):
         7, description="Newest generations that stay, to be rolled back to; older ones go."
     )
     spark_pins: Annotated[int, Field(ge=0)] = Field(
-        200_000, description="From so many pins to recompute on, Spark does it; else this process."
+        2_000_000,
+        description="From so many pins to recompute on, Spark does it; below, this process with 2 kB "
+        "of memory for each.",
     )
 
 
