@@ -203,8 +203,8 @@ class CompactSettings(Section):
     )
     spark_pins: Annotated[int, Field(ge=0)] = Field(
         2_000_000,
-        description="From so many pins to recompute on, Spark does it; below, this process with 2 kB "
-        "of memory for each.",
+        description="From so many pins to recompute on, Spark does it; for fewer, this process, "
+        "with 2 kB of memory each.",
     )
 
 
