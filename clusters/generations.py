@@ -20,7 +20,6 @@ from neardup.clusters.identity import History, history
 from neardup.clusters.ledger import (
     Ledger,
     catch_up,
-    covered_batch,
     history_rows,
     load_store,
     restore,
@@ -92,7 +91,7 @@ def publish_alone(
     ``changed``: what clusters became, if that is known and no batch came since. Only if one did are
     the pins of the whole log needed.
     """
-    through = covered_batch(lake, prepared["generation"])
+    through = prepared["through_batch_seq"]
     came = lake.dataset("pins").count_rows(filter=ds.field("batch_seq") > through)
     if changed is not None and not came:
         return announce(lake, prepared, through, changed)

@@ -240,7 +240,12 @@ def restore(lake: Lake, generation: int, evidence: Evidence, store: PinStore) ->
 def covered_batch(lake: Lake, generation: int) -> int:
     """The last batch whose memberships are all in ``clusters`` for a generation; -1 if none."""
     own = ds.field("generation") == generation
-    written = lake.read("clusters", ["batch_seq"], own)["batch_seq"]
+    return covered_by(lake, generation, lake.read("clusters", ["batch_seq"], own)["batch_seq"])
+
+
+def covered_by(lake: Lake, generation: int, written: pa.ChunkedArray) -> int:
+    """The same, from ``batch_seq`` of the generation's rows."""
+    own = ds.field("generation") == generation
     began = lake.read("generations", ["through_batch_seq"], own)["through_batch_seq"]
     return int(pc.max(pa.chunked_array([*written.chunks, *began.chunks], pa.int64())).as_py())
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from neardup.clusters.ascending import among
-from neardup.clusters.ledger import covered_batch
+from neardup.clusters.ledger import covered_by
 from neardup.clusters.treap import NOBODY
 from neardup.schemas.lake import Lake
 
@@ -45,20 +45,17 @@ class Snapshot:
 
 def snapshot(lake: Lake, generation: int) -> Snapshot:
     """A generation after the last batch whose memberships are all in ``clusters``."""
-    through = _complete(lake, generation)
+    columns = ["ordinal", "cluster_id", "head_ordinal", "batch_seq", "component"]
+    written = lake.read("clusters", columns, ds.field("generation") == generation)
+    through = _complete(lake, covered_by(lake, generation, written["batch_seq"]))
     until = ds.field("batch_seq") <= through
     pin_ids, seen = _versions(lake, until)
     ended = lake.read("pins", ["previous"], until & _ENDS).column("previous").to_numpy()
     is_live = np.ones(len(pin_ids), np.bool_)
     is_live[ended] = False
     live = np.flatnonzero(is_live)
-    written = lake.read(
-        "clusters",
-        ["ordinal", "cluster_id", "head_ordinal", "batch_seq", "component"],
-        until & (ds.field("generation") == generation),
-    )
-    columns = (pc.fill_null(column, NOBODY).to_numpy() for column in written.columns)
-    ordinals, ids, heads, batches, components = columns
+    filled = (pc.fill_null(written[name], NOBODY).to_numpy() for name in columns)
+    ordinals, ids, heads, batches, components = filled
     newest = _newest(ordinals, batches, len(pin_ids))[live]
     by_pin = np.full(len(pin_ids), NOBODY)
     by_pin[ordinals[components != NOBODY]] = components[components != NOBODY]
@@ -69,9 +66,8 @@ def snapshot(lake: Lake, generation: int) -> Snapshot:
     return Snapshot(generation, through, pin_ids, seen, live, stands, head, by_pin)
 
 
-def _complete(lake: Lake, generation: int) -> int:
+def _complete(lake: Lake, covered: int) -> int:
     """The last batch before the first with pins that came or ended and no membership of it."""
-    covered = covered_batch(lake, generation)
     rows = lake.read("pins", ["batch_seq", "kind", "previous"], ds.field("batch_seq") > covered)
     changes = rows.filter((pc.field("kind") == "add") | _ENDS)["batch_seq"]
     if len(changes):
@@ -82,11 +78,17 @@ def _complete(lake: Lake, generation: int) -> int:
 def _versions(lake: Lake, until: ds.Expression) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
     """By ordinal the id of each pin version, and whether it has looks."""
     columns = ["ordinal", "pin_id", "looks"]
-    added = lake.read("pins", columns, until & (ds.field("kind") == "add"))
-    ordinals = added.column("ordinal").to_numpy()
-    order = pa.array(np.argsort(ordinals, kind="stable"))  # a few files, each in order
-    seen = pc.is_valid(added.column("looks")).take(order).to_numpy()
-    return added.column("pin_id").combine_chunks().take(order), seen
+    added = _by_ordinal(lake.read("pins", columns, until & (ds.field("kind") == "add")))
+    return added["pin_id"].combine_chunks(), pc.is_valid(added["looks"]).to_numpy()
+
+
+def _by_ordinal(rows: pa.Table) -> pa.Table:
+    """In order. Files are read in any, but most hold a stretch of the log: that is enough then."""
+    batches = sorted(rows.to_batches(), key=lambda batch: batch["ordinal"][0].as_py())
+    rows = pa.Table.from_batches(batches, rows.schema)
+    ordinals = rows["ordinal"].to_numpy()
+    in_order = bool((ordinals[1:] > ordinals[:-1]).all())
+    return rows if in_order else rows.take(pa.array(np.argsort(ordinals)))
 
 
 def _newest(ordinals: Int64, batches: Int64, n: int) -> Int64:
