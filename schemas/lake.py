@@ -195,6 +195,11 @@ class Lake:
         with _sentences(self.path, name):
             return self.dataset(name).to_table(columns=columns, filter=where)
 
+    def batches(self, name: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        """All rows of a table, a stretch of a file at a time."""
+        with _sentences(self.path, name):
+            yield from self.dataset(name).to_batches(columns=columns)
+
     def sql(self, query: str, parameters: dict[str, Any] | None = None) -> pa.Table:
         """Run SQL (DuckDB) over the tables and the views of ``neardup.schemas.views``."""
         with self.connect() as connection, _sentences(self.path):
