@@ -4,6 +4,7 @@ Each task searches a group of segments, or takes pairs that the driver found in 
 scores what is near enough. There is no shuffle: all bands of a pin lie in one segment.
 """
 
+import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -210,6 +211,15 @@ def search_tasks(shared: Broadcast, batches: Iterator[pa.RecordBatch]) -> Iterat
                 parts.append(in_segment(plan, segment, radius, share))
             yield links_of(models, plan, parts, last=task == plan.tasks - 1)
             shared.cache.add(cache.taken_counts())
+    keep_what_is_loaded()
+
+
+@cache
+def keep_what_is_loaded() -> None:
+    """Spare this worker the search for garbage among models and modules, which stay: PySpark has it
+    collect after every task, and for TensorFlow's objects that took as long as all of its work."""
+    gc.collect()
+    gc.freeze()
 
 
 Part = tuple[Candidates, Signatures]
