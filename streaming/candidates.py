@@ -4,7 +4,6 @@ Each task searches a group of segments, or takes pairs that the driver found in 
 scores what is near enough. There is no shuffle: all bands of a pin lie in one segment.
 """
 
-import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -22,6 +21,7 @@ from neardup.index.segment import Segment
 from neardup.models.classifier import Classifier, Scores
 from neardup.models.scorer import TensorFlowScorer
 from neardup.schemas.lake import segment_blocks
+from neardup.streaming.garbage import keep_what_is_loaded
 
 LINKS = pa.schema(
     [
@@ -212,14 +212,6 @@ def search_tasks(shared: Broadcast, batches: Iterator[pa.RecordBatch]) -> Iterat
             yield links_of(models, plan, parts, last=task == plan.tasks - 1)
             shared.cache.add(cache.taken_counts())
     keep_what_is_loaded()
-
-
-@cache
-def keep_what_is_loaded() -> None:
-    """Spare this worker the search for garbage among models and modules, which stay: PySpark has it
-    collect after every task, and for TensorFlow's objects that took as long as all of its work."""
-    gc.collect()
-    gc.freeze()
 
 
 Part = tuple[Candidates, Signatures]

@@ -25,6 +25,7 @@ from neardup.schemas.errors import BadEvent
 from neardup.schemas.events import PinEvent, parse_event, read_uri
 from neardup.schemas.settings import EventSettings, ModelSettings
 from neardup.schemas.tables import MICROSECONDS
+from neardup.streaming.garbage import keep_what_is_loaded
 from neardup.streaming.quota import Meter
 
 HASHED = pa.schema(
@@ -77,6 +78,7 @@ def hash_batches(plan: HashingPlan, batches: Iterator[pa.RecordBatch]) -> Iterat
     for batch in batches:
         rows = hash_records(plan, batch.to_pylist())
         yield pa.RecordBatch.from_pylist(rows, schema=HASHED)
+    keep_what_is_loaded()
 
 
 def hash_records(plan: HashingPlan, records: list[dict[str, Any]]) -> list[dict[str, Any]]:

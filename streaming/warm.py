@@ -18,7 +18,8 @@ from neardup.index.segment import build_segment, decode_segment
 from neardup.index.store import SIGNATURE_BYTES
 from neardup.index.terms import TermPlan
 from neardup.schemas.settings import ModelSettings
-from neardup.streaming.candidates import keep_what_is_loaded, model_of
+from neardup.streaming.candidates import model_of
+from neardup.streaming.garbage import keep_what_is_loaded
 from neardup.streaming.hashing import embedder_of, hasher_of
 
 # Long enough that a task of a warm worker is still running when the next task is handed out:
