@@ -156,7 +156,7 @@ def test_health_follows_lag_and_time(
     observed.ranges = lambda: {0: (0, 100)}  # type: ignore[method-assign]
     assert metrics.complaint() is None
     metrics.on_batch(Report(seconds={"search": 99.0}))
-    assert "took 99.0 s" in (metrics.complaint() or "")
+    assert metrics.complaint() is None, "nothing waits"
 
 
 def test_a_quiet_hour_is_no_illness(
