@@ -25,7 +25,7 @@ def renewed(folder: Path) -> str:
     for it."""
     bundled = Hasher.load()
     projection = bundled.projection[:, ::-1].astype(np.int16)
-    hasher = _build(bundled.mean, projection, bundled.step, bundled.embedder)
+    hasher = _build(bundled.mean, projection, bundled.step, bundled.embedder, bundled.looks)
     hasher.save(folder / "hasher.npz", {})
     saved(folder / "classifier.npz", hasher_version=hasher.version)
     return f'[models]\nhasher = "{folder}/hasher.npz"\nclassifier = "{folder}/classifier.npz"\n'
