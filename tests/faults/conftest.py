@@ -1,5 +1,6 @@
 """One topic for all fault tests, the undisturbed run over it, and the table at the end."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tests.faults.system import System
 PARTITIONS = 2
 
 
-def send(bootstrap: str, topic: str, sent: list[Event]) -> None:
+def send(bootstrap: str, topic: str, sent: Sequence[Event]) -> None:
     with PinProducer(bootstrap, topic) as producer:
         for key, value in sent:
             producer.send_raw(key, value)

@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_a_batch_that_spark_forgot_is_replayed_without_a_trace(
     compare(CHECKPOINT, "commits/<last> deleted", calm, rough)
 
 
-DAMAGE = {
+DAMAGE: dict[str, Callable[[Path], object]] = {
     "lost as a whole": shutil.rmtree,
     "gap in offsets/": lambda checkpoint: last(checkpoint / "offsets", 1).unlink(),
     "offsets/<last> empty": lambda checkpoint: last(checkpoint / "offsets").write_text(""),

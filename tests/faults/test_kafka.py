@@ -56,7 +56,9 @@ def decided(system: System) -> list[tuple[int, int]]:
 
 def distinct() -> list[Event]:
     """Pins, each sent once: none of them matters to another one's key."""
-    pins = {key: value for key, value in events() if key and key.startswith(b"f") and value}
+    pins: dict[bytes | None, bytes | None] = {
+        key: value for key, value in events() if key and key.startswith(b"f") and value
+    }
     return list(pins.items())[:60]
 
 
@@ -188,9 +190,9 @@ def test_gaps_in_the_offsets_confuse_nobody(broker: Broker, tmp_path: Path) -> N
         "gaps",
         tmp_path,
         cleanup_policy="compact",
-        segment_ms=500,
+        segment_ms="500",
         min_cleanable_dirty_ratio="0.01",
-        max_compaction_lag_ms=500,
+        max_compaction_lag_ms="500",
     )
     for number, (begin, kept) in enumerate([(0, True), (15, False), (20, True), (30, False)]):
         transaction(system, some[begin : begin + 10], kept)
@@ -206,8 +208,8 @@ def test_gaps_in_the_offsets_confuse_nobody(broker: Broker, tmp_path: Path) -> N
     assert system.drain() == 0, system.words()
     assert set(decided(system)) >= readable(system)
     assert len(decided(system)) == len(set(decided(system)))
-    kept = [some[:10], some[20:30], some[:10], some[40:50]]
-    same("compacted, transactional topic", calm_over(broker, "whole", tmp_path, kept), system)
+    parts = [some[:10], some[20:30], some[:10], some[40:50]]
+    same("compacted, transactional topic", calm_over(broker, "whole", tmp_path, parts), system)
 
 
 def transaction(system: System, sent: list[Event], commit: bool) -> None:

@@ -13,7 +13,7 @@ from neardup.schemas.lake import Lake
 from neardup.schemas.settings import KafkaSettings
 from tests.classifiers import saved
 from tests.faults.conftest import send
-from tests.faults.events import Event, events
+from tests.faults.events import events
 from tests.faults.system import System, partition
 from tests.paths.pictures import copies, encoded, photos, with_image
 
@@ -73,7 +73,7 @@ def test_a_lake_of_another_hasher_takes_over(broker: Broker, tmp_path: Path) -> 
     assert len({pin_id for pin_id in same if ids(old.lake).get(pin_id) == before[pin_id]}) > 0
 
 
-def album(folder: Path) -> list[Event]:
+def album(folder: Path) -> list[tuple[bytes, bytes]]:
     """Twelve photos and three copies of each as files, and as events that carry them."""
     folder.mkdir()
     sent = []
