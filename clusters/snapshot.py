@@ -84,7 +84,8 @@ def _versions(lake: Lake, until: ds.Expression) -> tuple[pa.Array, npt.NDArray[n
 
 def _by_ordinal(rows: pa.Table) -> pa.Table:
     """In order. Files are read in any, but most hold a stretch of the log: that is enough then."""
-    batches = sorted(rows.to_batches(), key=lambda batch: batch["ordinal"][0].as_py())
+    batches = [batch for batch in rows.to_batches() if len(batch)]
+    batches.sort(key=lambda batch: batch["ordinal"][0].as_py())
     rows = pa.Table.from_batches(batches, rows.schema)
     ordinals = rows["ordinal"].to_numpy()
     in_order = bool((ordinals[1:] > ordinals[:-1]).all())
