@@ -9,7 +9,7 @@ import pytest
 
 from neardup.schemas.document import tables_page
 from neardup.schemas.errors import LakeError, StreamError
-from neardup.schemas.lake import Lake
+from neardup.schemas.lake import Lake, target_size
 from neardup.schemas.tables import FORMAT_VERSION, TABLES
 
 ROOT = Path(__file__).parents[2]
@@ -142,3 +142,10 @@ def test_the_page_of_tables_is_up_to_date() -> None:
     assert (ROOT / "docs" / "tables.md").read_text("utf-8") == tables_page(), (
         "regenerate it: python -m neardup.schemas.document"
     )
+
+
+def test_a_few_rows_have_no_large_file_written_anew() -> None:
+    mebibyte = 2**20
+    assert target_size([]) == target_size([1, 2, 80 * mebibyte]) == 8 * mebibyte
+    assert target_size([8 * mebibyte] * 15 + [90 * mebibyte] * 20) == 8 * mebibyte
+    assert target_size([8 * mebibyte] * 16) == 100 * mebibyte
