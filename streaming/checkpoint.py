@@ -102,17 +102,28 @@ def set_aside_unless_it_fits(folder: Path, topic: str, due: Offsets) -> None:
             "the tables end. Nothing is lost.",
             folder,
             reason,
-            _renamed(folder, "aside").name,
+            _set_aside(folder).name,
         )
-    elif found and not found.is_cut(due):
-        shutil.rmtree(_renamed(folder, "spent"))  # at once as a whole, whatever ends the process
+    elif found is None or not found.is_cut(due):
+        _clear(folder)
 
 
-def _renamed(folder: Path, suffix: str) -> Path:
+def _set_aside(folder: Path) -> Path:
     """The checkpoint under another name; what had it is removed."""
-    other = folder.with_name(f"{folder.name}.{suffix}")
-    shutil.rmtree(other, ignore_errors=True)
-    return folder.rename(other)
+    aside = folder.with_name(f"{folder.name}.aside")
+    shutil.rmtree(aside, ignore_errors=True)
+    return folder.rename(aside)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what Spark wrote, a plan that it was killed over too. Where this ends half way, the
+    next start clears the rest, or sets it aside."""
+    for name in ("commits", "sources", "metadata", ".metadata.crc", "offsets"):
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

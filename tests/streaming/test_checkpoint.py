@@ -54,9 +54,18 @@ def test_the_batch_that_did_not_end_is_done_again(folder: Path) -> None:
 def test_it_is_used_in_the_middle_of_a_batch_alone(
     folder: Path, due: dict[int, int], used: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
+    (folder / "somebody's").touch()
     set_aside_unless_it_fits(folder, "pins", due)
-    assert folder.exists() == used
-    assert not caplog.text, "nothing is wrong"
+    assert (folder / "offsets").exists() == used == (folder / "sources").exists()
+    assert (folder / "somebody's").exists() and not caplog.text, "nothing is wrong"
+
+
+def test_a_first_plan_that_spark_was_killed_over_is_removed(folder: Path) -> None:
+    """Spark would refuse a checkpoint in which it finds no plan and yet something."""
+    for plan in (folder / "offsets").iterdir():
+        plan.rename(plan.with_name(f".{plan.name}.tmp"))
+    set_aside_unless_it_fits(folder, "pins", {})
+    assert list(folder.iterdir()) == []
 
 
 def test_no_checkpoint_is_no_news(tmp_path: Path) -> None:
