@@ -7,6 +7,7 @@ import os
 import re
 from collections import Counter
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -92,8 +93,11 @@ def test_a_soak_holds_no_more_at_its_end() -> None:
     )
     print(f"{before / 1e6:.0f} MB, later {after / 1e6:.0f} MB")
     assert after < 1.15 * before
-    begun, ended = (found.open_files[at : at + third] for at in (third, 2 * third))
-    assert max(ended) < max(begun) + 12, found.open_files  # two segments' worth
+    begun, ended = (median(found.open_files[at : at + third]) for at in (third, 2 * third))
+    print(f"{begun:.0f} files open, later {ended:.0f}; at most {max(found.open_files)}")
+    assert ended < begun + 12, (
+        found.open_files
+    )  # two segments' worth; compaction opens many at once
 
 
 def soaked(seconds: float) -> Soak:
