@@ -130,7 +130,8 @@ def test_a_killed_backfill_resumed_is_the_corpus_streamed_and_the_stream_goes_on
     lake = Lake(filled / "lake")
     assert facts(lake) == facts(Lake(streamed / "lake"))
     found = {row["pin_id"]: row["cluster_id"] for row in lake.rows("FROM clusters_current")}
-    assert len(set(found.values())) <= PHOTOS + 2, "copies were found"
+    # Without looks a link holds a cluster together from a higher score on (clusters.evidence.UNSEEN).
+    assert len(set(found.values())) <= 1.15 * PHOTOS, "copies were found"
 
     again = Backfill(settings(filled), path).run()
     assert (again.before, again.added) == (len(rows), 0)
