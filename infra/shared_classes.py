@@ -2,7 +2,7 @@
 
 This is the JVM's class data sharing. `neardup jars` makes the file once for an environment; without
 it all works as well, and each session loads and verifies its 12,000 classes anew: 7 s of CPU
-instead of 3.5. A JVM that finds that the file is not its own goes on without it.
+instead of 3.5. A JVM that finds that the file is not its own says so, and goes on without it.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from neardup.infra.java import Java, find_java, pyspark_jars
 def flags(java: Java) -> str:
     """What a JVM of Spark is to be told, as in ``spark.driver.extraJavaOptions``."""
     path = archive(java)
-    return f'"-XX:SharedArchiveFile={path}" -Xlog:cds*=off' if path.is_file() else ""
+    return f'"-XX:SharedArchiveFile={path}"' if path.is_file() else ""
 
 
 def archive(java: Java) -> Path:

@@ -20,7 +20,7 @@ def test_without_the_file_nothing_is_asked_of_the_jvm(
     path = shared_classes.archive(java)
     path.parent.mkdir(parents=True)
     path.touch()
-    assert f'"-XX:SharedArchiveFile={path}"' in shared_classes.flags(java)
+    assert shared_classes.flags(java) == f'"-XX:SharedArchiveFile={path}"'
     assert shared_classes.flags(replace(java, version="99")) == "", "of another Java"
 
 
