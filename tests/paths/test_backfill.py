@@ -130,7 +130,7 @@ def test_a_killed_backfill_resumed_is_the_corpus_streamed_and_the_stream_goes_on
     lake = Lake(filled / "lake")
     assert facts(lake) == facts(Lake(streamed / "lake"))
     found = {row["pin_id"]: row["cluster_id"] for row in lake.rows("FROM clusters_current")}
-    # Without looks a link holds a cluster together from a higher score on (clusters.evidence.UNSEEN).
+    # Without looks a link must score higher to hold a cluster together (evidence.UNSEEN).
     assert len(set(found.values())) <= 1.15 * PHOTOS, "copies were found"
 
     again = Backfill(settings(filled), path).run()
