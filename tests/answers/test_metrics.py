@@ -157,6 +157,9 @@ def test_health_follows_lag_and_time(
     assert metrics.complaint() is None
     metrics.on_batch(Report(seconds={"search": 99.0}))
     assert metrics.complaint() is None, "nothing waits"
+    observed.ranges = lambda: {0: (0, 200)}  # type: ignore[method-assign]
+    clock.now += FRESH_SECONDS
+    assert "took 99.0 s" in (metrics.complaint() or "")
 
 
 def test_a_quiet_hour_is_no_illness(
