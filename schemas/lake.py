@@ -128,6 +128,11 @@ class Lake:
         _check_format(folder, table)
         return table
 
+    def _log_is_long(self, name: str) -> bool:
+        """As far as this handle knows it, since it was opened."""
+        length: int = self._tables[name].version() - self._opened[name]
+        return length >= LOG_LENGTH
+
     def _open_anew(self, name: str) -> None:
         self._tables[name] = self._open(TABLES[name])
         self._opened[name] = self._tables[name].version()
@@ -142,7 +147,7 @@ class Lake:
     def append(self, name: str, rows: pa.Table) -> None:
         """One commit that adds ``rows``; their schema must be the table's."""
         crash_point(f"{name}.before")
-        if self._tables[name].version() - self._opened[name] >= LOG_LENGTH:
+        if self._log_is_long(name):
             self._open_anew(name)
         with _sentences(self.path, name):
             self._append(name, rows.cast(_plain(TABLES[name].schema)))
@@ -252,8 +257,9 @@ class Lake:
         """Write a checkpoint of the tables that every batch appends to, where they have LOG_LENGTH
         commits since this handle's last one; off the batch's path."""
         for name in ("pins", "clusters"):
-            if self.table(name).version() - self._opened[name] >= LOG_LENGTH:
-                self._tables[name].create_checkpoint()
+            table = self.table(name)
+            if self._log_is_long(name):
+                table.create_checkpoint()
                 self._open_anew(name)
 
     def maintain(self) -> None:
