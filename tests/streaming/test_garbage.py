@@ -21,6 +21,7 @@ def test_what_is_loaded_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) 
         assert abs(gc.get_freeze_count() - frozen) < len(held) // 2
         monkeypatch.setitem(sys.modules, "loaded_later", ModuleType("loaded_later"))
         keep_what_is_loaded()
-        assert gc.get_freeze_count() >= frozen + len(held)
+        # What was frozen may be freed meanwhile, so the count is not exact.
+        assert gc.get_freeze_count() > frozen + len(held) // 2
     finally:
         gc.unfreeze()
