@@ -48,7 +48,7 @@ from neardup.streaming.quota import read_meter
 from neardup.streaming.resolve import Scored, Settled, rehearse, scored, settle
 from neardup.streaming.shadow import disagreements
 from neardup.streaming.state import State
-from neardup.streaming.warm import rehearse_search, warm_worker
+from neardup.streaming.warm import in_every_worker, rehearse_search, warm_worker
 
 Signatures = npt.NDArray[np.uint8]
 
@@ -132,10 +132,8 @@ class MicroBatch:
         rehearse(self._rule)
         rehearse_search()
         fold.rehearse(evidence_of(self.models.classifier, self._settings))
-        slots = self._parallel
-        tasks = self._spark.range(0, slots, 1, slots)
         load = partial(warm_worker, self._settings.models, self.models.shared)
-        tasks.mapInArrow(load, "id long").toArrow()
+        in_every_worker(self._spark, load)
 
     def run(self, records: DataFrame) -> BatchReport:
         """Decide every record and commit the decisions; the same records again add nothing.

@@ -9,9 +9,10 @@ has: accepted events of the window, of at most ``window`` sources of a partition
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from neardup.schemas.lake import Lake
+if TYPE_CHECKING:  # it loads Delta and DuckDB, and workers that meter have neither
+    from neardup.schemas.lake import Lake
 
 NAMED = 128
 """Characters of a source that tell it from others; a name may be as long as an event."""
@@ -70,7 +71,7 @@ class Meter:
         return usage
 
 
-def read_meter(lake: Lake, topic_id: str, events: int, window: int) -> Meter:
+def read_meter(lake: "Lake", topic_id: str, events: int, window: int) -> Meter:
     """The meter at the end of the log."""
     meter = Meter(events, window)
     if not events:

@@ -31,6 +31,7 @@ from neardup.streaming.maintenance import Maintenance
 from neardup.streaming.merging import Merging
 from neardup.streaming.microbatch import BatchReport, MicroBatch
 from neardup.streaming.state import rebuild
+from neardup.streaming.warm import start_workers
 
 log = logging.getLogger(__name__)
 
@@ -119,9 +120,10 @@ def writer(settings: Settings, topic_id: str, name: str) -> Iterator[Writer]:
             generation_row(lake, 0, "published", through_batch_seq=-1)
         cache = SegmentCache(lake.cache_directory(), settings.stream.cache_bytes)
         evidence = evidence_of(classifier, settings)
-        with ThreadPoolExecutor(1) as beside:  # the JVM starts while the tables are read
+        with ThreadPoolExecutor(1) as beside:  # Spark starts while the tables are read
             state = beside.submit(rebuild, lake, topic_id, evidence, cache, Path(directory))
             spark = spark_session(settings.spark, name, short_jobs=True)
+            start_workers(spark, settings.models)
         try:
             batch = MicroBatch(spark, settings, hasher, classifier, state.result())
             batch.flush()  # one that a crash cut off: the batches after it must find its segment
