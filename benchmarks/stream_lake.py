@@ -37,7 +37,7 @@ from neardup.streaming.segments import open_segment
 from neardup.streaming.sources import BACKFILL
 
 ROWS_AT_ONCE = 100_000
-_VERSION = 2  # of what is written here
+_VERSION = 3  # of what is written here
 
 Signatures = npt.NDArray[np.uint8]
 

@@ -15,7 +15,8 @@ Layout, little-endian, 48 bytes before the body:
 | 8 | bytes of the body |
 | 4 | CRC32 of the 44 bytes before it and the body |
 
-Format version 2: version 1 had neither plans nor ordinals.
+Format version 3. Version 2 has more and shorter lists in its bands, and is read as well; version 1
+had neither plans nor ordinals.
 """
 
 import struct
@@ -24,7 +25,8 @@ from typing import NamedTuple
 
 from neardup.schemas.errors import SegmentError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+READABLE = (2, 3)
 META, ORDINALS, SIGNATURES, IDS, BAND = b"meta", b"ords", b"sign", b"pins", b"band"
 
 _MAGIC = b"ndup"
@@ -63,11 +65,12 @@ def unseal(payload: bytes, segment_id: str, block: str) -> tuple[Place, memoryvi
     magic, kind, version, band, plan, first, end, n, size = _HEADER.unpack_from(payload)
     if magic != _MAGIC:
         raise damaged(segment_id, block, f"it begins with {magic!r} instead of {_MAGIC!r}")
-    if version != FORMAT_VERSION:
+    if version not in READABLE:
+        known = " and ".join(map(str, READABLE))
         raise SegmentError(
             f"Block {block} of segment {segment_id} has format version {version}, and this release "
-            f"reads version {FORMAT_VERSION}. Read it with the release that wrote it, or build the "
-            "segment again from `pins`."
+            f"reads versions {known}. Read it with the release that wrote it, or build the segment "
+            "again from `pins`."
         )
     body = memoryview(payload)[_OVERHEAD:]
     if len(body) != size:

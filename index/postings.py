@@ -4,10 +4,11 @@ The dictionary is direct addressing: the first bits of a term are a position in 
 Postings are pin numbers within the segment (positions in its ascending ordinals), ascending within
 a list.
 
-On disk a list is gaps in variable-byte code, and 12 bits at most address it: then a gap is 4,096 on
-average and nearly always takes two bytes. Body of a ``band`` block, little-endian: number of
-postings uint32, bytes of the dictionary uint32, the dictionary (the ends of all lists as one
-varbyte list), the lists.
+On disk a list is gaps in variable-byte code, and 5 bits at most address it: then a gap is 32 on
+average and nearly always takes one byte. More bits would not say more: the rest of a term is in the
+signatures, which are stored beside. Body of a ``band`` block, little-endian: number of postings
+uint32, bytes of the dictionary uint32, the dictionary (the ends of all lists as one varbyte list),
+the lists.
 
 In memory d bits address a list, as many as make it short, and a posting is an *entry*, one uint64,
 that holds what a search must compare:
@@ -38,7 +39,7 @@ LONG_LIST = 4096
 """Entries of longer lists are sorted by rest and tail, so that a search can split them by more
 bits (``index.search``); shorter ones are in the order of pins."""
 
-_STORED_BITS = 12
+_STORED_BITS = 5
 _COUNTS = struct.Struct("<II")
 
 UInt32 = npt.NDArray[np.uint32]
@@ -104,8 +105,8 @@ def to_body(postings: Postings) -> bytes:
     return _COUNTS.pack(len(pins), len(dictionary)) + dictionary + encode(pins, offsets).tobytes()
 
 
-def from_body(body: memoryview, bits: int, n: int) -> Postings:
-    """Decode a body with 2^bits lists over ``n`` pins.
+def from_body(body: memoryview, d: int, n: int) -> Postings:
+    """Decode a body with lists of at most ``d`` bits over ``n`` pins.
 
     Raises ValueError if it holds anything else: the caller knows the segment's name.
     """
@@ -115,8 +116,11 @@ def from_body(body: memoryview, bits: int, n: int) -> Postings:
     if n_postings != n:
         raise ValueError(f"it has {n_postings} postings instead of {n}")
     data = np.frombuffer(body, np.uint8)[_COUNTS.size :]
-    offsets = np.zeros((1 << bits) + 1, np.uint32)
-    offsets[1:] = decode(data[:size], np.array([0, 1 << bits], np.uint32), n)
+    lists = int(np.count_nonzero(data[:size] < 128))  # the last byte of each end
+    if lists.bit_count() != 1 or lists > 1 << d:
+        raise ValueError(f"its dictionary has {lists} lists")
+    offsets = np.zeros(lists + 1, np.uint32)
+    offsets[1:] = decode(data[:size], np.array([0, lists], np.uint32), n)
     if offsets[-1] != n:
         raise ValueError(f"the lists hold {offsets[-1]} postings instead of {n}")
     return Postings(offsets, decode(data[size:], offsets, max(n - 1, 0)))

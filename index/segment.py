@@ -286,6 +286,6 @@ class _Opened:
     def postings(self, expected: frame.Place, d: int) -> postings.Postings:
         """The body as postings of n pins."""
         try:
-            return postings.from_body(self.check(expected), postings.stored_bits(d), expected.n)
+            return postings.from_body(self.check(expected), d, expected.n)
         except ValueError as problem:
             raise self.damaged(str(problem)) from problem

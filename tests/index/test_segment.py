@@ -30,7 +30,7 @@ def test_postings_of_a_band(n, term_bits, fewer, coarser, seed):
     for prefix in range(2**stored):
         pins = np.flatnonzero(terms >> np.uint64(term_bits - stored) == prefix)
         assert built.pins[slice(*built.offsets[prefix : prefix + 2])].tolist() == pins.tolist()
-    decoded = postings.from_body(memoryview(postings.to_body(built)), stored, n)
+    decoded = postings.from_body(memoryview(postings.to_body(built)), d, n)
     for before, after in zip(built, decoded, strict=True):
         assert before.dtype == after.dtype and (before == after).all()
 
@@ -43,6 +43,14 @@ def test_postings_of_a_band(n, term_bits, fewer, coarser, seed):
             assert entry & (2**24 - 1) == pin
             assert entry >> 24 & (2**32 - 1) == int(words[pin]) & (2**32 - 1)
             assert entry >> 56 == int(terms[pin]) & (2 ** (term_bits - d) - 1)
+
+
+@pytest.mark.parametrize("lists", [0, 3, 32])
+def test_a_dictionary_of_another_number_of_lists_is_refused(lists):
+    """A power of two, and no more than the bits that a list is addressed by in memory."""
+    body = postings.to_body(postings.Postings(np.zeros(lists + 1, np.uint32), np.empty(0, int)))
+    with pytest.raises(ValueError, match=f"has {lists} lists"):
+        postings.from_body(memoryview(body), 4, 0)
 
 
 @pytest.mark.parametrize(
@@ -134,8 +142,8 @@ def test_truncated_missing_or_newer_blocks(make_signatures, make_segment, name):
     for size in (0, 10, 47, 48, len(whole) - 1):
         with pytest.raises(SegmentError, match=f"{name} of segment {segment_id} is damaged"):
             decode_segment(segment_id, {**blocks, name: whole[:size]})
-    newer = whole[:8] + b"\x03\x00" + whole[10:]
-    with pytest.raises(SegmentError, match=f"{name} of segment {segment_id} has format version 3"):
+    newer = whole[:8] + b"\x04\x00" + whole[10:]
+    with pytest.raises(SegmentError, match=f"{name} of segment {segment_id} has format version 4"):
         decode_segment(segment_id, {**blocks, name: newer})
     with pytest.raises(SegmentError, match=f"{name} of segment .* missing"):
         decode_segment(segment_id, {key: blocks[key] for key in blocks if key != name})

@@ -5,16 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neardup.index.blocks import FORMAT_VERSION
+from neardup.index.blocks import FORMAT_VERSION, READABLE
 from neardup.index.cache import SegmentCache
 from neardup.index.search import search
 from neardup.schemas.errors import SegmentError
 
 DATA = Path(__file__).parent / "data"
 RADIUS = 300
-
-
-READABLE = [2]
 
 
 def stored_segment(version):
@@ -47,7 +44,7 @@ def test_a_stored_segment_answers_as_when_it_was_written(tmp_path, version):
 def test_version_1_is_refused_with_what_to_do(tmp_path):
     """Its terms were those of one segment alone: it cannot answer as the others do."""
     _, segment_id, blocks = stored_segment(1)
-    with pytest.raises(SegmentError, match="reads version 2"):
+    with pytest.raises(SegmentError, match="reads versions 2 and 3"):
         SegmentCache(tmp_path, 10**9).open(
             segment_id, lambda: {**blocks, "meta": blocks["signatures"]}
         )

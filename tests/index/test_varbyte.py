@@ -1,3 +1,5 @@
+from itertools import accumulate
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,7 +7,10 @@ from hypothesis import strategies as st
 
 from neardup.index.varbyte import decode, encode
 
-lists = st.lists(st.lists(st.integers(0, 2**32 - 1), max_size=20).map(sorted), max_size=10)
+spread = st.lists(st.integers(0, 2**32 - 1), max_size=20).map(sorted)
+gaps = st.integers(0, 127) | st.integers(0, 127) | st.sampled_from([128, 16_383, 16_384, 2**24])
+dense = st.lists(gaps, max_size=60).map(lambda gaps: list(accumulate(gaps)))
+lists = st.lists(spread | dense, max_size=10)
 
 
 def flatten(values):

@@ -1,5 +1,6 @@
 """The lake: the tables exist with their documented columns, and commits add what they should."""
 
+import os
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -142,6 +143,17 @@ def test_the_page_of_tables_is_up_to_date() -> None:
     assert (ROOT / "docs" / "tables.md").read_text("utf-8") == tables_page(), (
         "regenerate it: python -m neardup.schemas.document"
     )
+
+
+def test_of_a_large_value_only_the_begin_is_in_the_statistics(tmp_path: Path) -> None:
+    """Else each block of rows would hold its least and its greatest payload once more."""
+    lake = Lake.create(tmp_path)
+    payload = os.urandom(10**6)
+    row = {"segment_id": "s", "block": "b", "first_ordinal": 0, "end_ordinal": 1}
+    lake.append_rows("segments", [{**row, "payload": payload}])
+    (file,) = tmp_path.glob("segments/*/*.parquet")
+    assert len(payload) < file.stat().st_size < len(payload) + 5_000
+    assert lake.read("segments", ["payload"])["payload"].to_pylist() == [payload]
 
 
 def test_a_few_rows_have_no_large_file_written_anew() -> None:
