@@ -18,6 +18,7 @@ from neardup.schemas.settings import KafkaSettings
 from neardup.streaming.produce import PinProducer, paced
 
 PREFIX = "pin-"
+FOLDERS = ("labelled", "objects", "photos")
 COPIES = 10
 """Every so many events one is a near-copy of an earlier one."""
 
@@ -43,12 +44,16 @@ def embedding_events(n: int, seed: int) -> list[Event]:
 
 
 def jpeg_events(n: int, seed: int) -> list[Event]:
-    """The labelled pictures again and again, each time cropped otherwise and stored as JPEG."""
+    """Real pictures of all kinds, a little cropped and stored as JPEG; every tenth, and each when
+    all have come, is another crop of an earlier one."""
     rng = np.random.default_rng(seed)
-    files = sorted((data_folder() / "labelled" / "images").iterdir())
+    files = sorted(path for name in FOLDERS for path in (data_folder() / name).glob("**/*.jpg"))
+    order = rng.permutation(len(files))
     events = []
     for i in range(n):
-        with Image.open(files[rng.integers(0, len(files))]) as picture:
+        is_copy = i % COPIES == COPIES - 1
+        at = rng.integers(0, i) if is_copy else i
+        with Image.open(files[order[at % len(files)]]) as picture:
             left, top, right, bottom = rng.integers(0, 1 + np.array(picture.size * 2) // 20)
             box = (left, top, picture.width - right, picture.height - bottom)
             buffer = io.BytesIO()

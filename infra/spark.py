@@ -20,7 +20,7 @@ _OPTIONS = {
     "spark.sql.session.timeZone": "UTC",
     # Pictures make wide rows: few to a batch keep the JVM's and the workers' buffers small.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "256",
-    "spark.sql.execution.arrow.maxBytesPerBatch": str(16 * 1024 * 1024),
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(2 * 1024 * 1024),
     "spark.sql.streaming.metricsEnabled": "false",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",

@@ -157,6 +157,8 @@ class Consumer:
             # A consumer's fetch from the batch before may still wait at the topic's end, for half
             # a second by default, and the next batch waits for it: .35 s a batch became .16.
             .option("kafka.fetch.max.wait.ms", "20")
+            # A megabyte, by default, is twenty pictures: a round trip and a stop for each.
+            .option("kafka.max.partition.fetch.bytes", str(8 * 2**20))
             .load()
         )
         batches = records.writeStream.foreachBatch(self._run_batch).option(
