@@ -48,7 +48,8 @@ from neardup.streaming.quota import read_meter
 from neardup.streaming.resolve import Scored, Settled, rehearse, scored, settle
 from neardup.streaming.shadow import disagreements
 from neardup.streaming.state import State
-from neardup.streaming.warm import in_every_worker, rehearse_search, warm_worker
+from neardup.streaming.warm import rehearse_search, warm_worker
+from neardup.streaming.workers import in_every_worker
 
 Signatures = npt.NDArray[np.uint8]
 

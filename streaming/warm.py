@@ -1,19 +1,14 @@
-"""Processes started, models loaded, and kernels compiled, before the first event needs them.
+"""Models loaded, and kernels compiled, before the first event needs them.
 
-Workers are started with the session. What else they need takes seconds (TensorFlow), and Spark ends
-workers that were idle for a minute, so the stream asks for that at its start, if nothing waits, and
-again whenever nothing came for a while.
+TensorFlow takes seconds to load, and Spark ends Python workers that were idle for a minute, so the
+stream asks for this at its start, if nothing waits, and again whenever nothing came for a while.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from PIL import Image
-from pyspark.sql import SparkSession
 
 from neardup.index.ids import id_hashes
 from neardup.index.search import search
@@ -24,30 +19,7 @@ from neardup.schemas.settings import ModelSettings
 from neardup.streaming.candidates import model_of
 from neardup.streaming.garbage import keep_what_is_loaded
 from neardup.streaming.hashing import embedder_of, hasher_of
-
-Batches = Iterator[pa.RecordBatch]
-
-# Long enough that a task of a warm worker is still running when the next task is handed out:
-# else one worker would take them all.
-HOLD_SECONDS = 0.05
-
-
-def start_workers(spark: SparkSession, models: ModelSettings) -> None:
-    """Have a process started for every slot, and the hasher loaded in it."""
-    in_every_worker(spark, partial(_start, models))
-
-
-def in_every_worker(spark: SparkSession, task: Callable[[Batches], Batches]) -> None:
-    """Run a ``mapInArrow`` that passes its rows on in every worker, if none is slow to begin."""
-    slots = spark.sparkContext.defaultParallelism
-    spark.range(0, slots, 1, slots).mapInArrow(task, "id long").toArrow()
-
-
-def _start(models: ModelSettings, batches: Batches) -> Batches:
-    hasher = hasher_of(models.hasher)
-    hasher.sign(np.zeros((1, hasher.dim), np.float32))
-    time.sleep(HOLD_SECONDS)
-    yield from batches
+from neardup.streaming.workers import HOLD_SECONDS, Batches
 
 
 def warm_worker(models: ModelSettings, classifiers: Any, batches: Batches) -> Batches:

@@ -31,7 +31,7 @@ from neardup.streaming.maintenance import Maintenance
 from neardup.streaming.merging import Merging
 from neardup.streaming.microbatch import BatchReport, MicroBatch
 from neardup.streaming.state import rebuild
-from neardup.streaming.warm import start_workers
+from neardup.streaming.workers import start_workers
 
 log = logging.getLogger(__name__)
 
