@@ -87,9 +87,12 @@ def planned(folder: Path, topic: str) -> Planned | None:
     )
 
 
-def set_aside_unless_it_fits(folder: Path, topic: str, due: Offsets) -> None:
-    """Rename a checkpoint that is damaged or does not fit the log, and say so; remove one that says
-    nothing new, mend one that is used."""
+def fit_to_log(folder: Path, topic: str, due: Offsets) -> None:
+    """Keep a checkpoint if the log stands in the middle of the batch that it planned.
+
+    One that says nothing new is removed. One that is damaged, or of another log, is kept under
+    another name, with a warning.
+    """
     _remove_orphans(folder)
     try:
         found = planned(folder, topic)

@@ -8,7 +8,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 from neardup.infra.topics import TopicId, offset_ranges, topic_id
 from neardup.schemas.errors import EnvironmentProblem, StreamError
 from neardup.schemas.settings import KafkaSettings
-from neardup.streaming.checkpoint import set_aside_unless_it_fits
+from neardup.streaming.checkpoint import fit_to_log
 from neardup.streaming.resume import (
     accept_losses,
     due_of,
@@ -51,7 +51,7 @@ class Topic:
             accept_losses(state.lake, state.topic_id, state.batch_seq, lost)
             due = due_of(state)
         require_whole(name, due, ranges)
-        set_aside_unless_it_fits(checkpoint, name, due)
+        fit_to_log(checkpoint, name, due)
         waiting = sum(end - due.get(partition, first) for partition, (first, end) in ranges.items())
         return Beginning(starting_offsets(name, ranges, due), waiting)
 

@@ -9,8 +9,8 @@ import pytest
 from neardup.schemas.errors import StreamError
 from neardup.streaming.checkpoint import (
     Damaged,
+    fit_to_log,
     planned,
-    set_aside_unless_it_fits,
     sole_user,
 )
 
@@ -55,7 +55,7 @@ def test_it_is_used_in_the_middle_of_a_batch_alone(
     folder: Path, due: dict[int, int], used: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     (folder / "somebody's").touch()
-    set_aside_unless_it_fits(folder, "pins", due)
+    fit_to_log(folder, "pins", due)
     assert (folder / "offsets").exists() == used == (folder / "sources").exists()
     assert (folder / "somebody's").exists() and not caplog.text, "nothing is wrong"
 
@@ -64,13 +64,13 @@ def test_a_first_plan_that_spark_was_killed_over_is_removed(folder: Path) -> Non
     """Spark would refuse a checkpoint in which it finds no plan and yet something."""
     for plan in (folder / "offsets").iterdir():
         plan.rename(plan.with_name(f".{plan.name}.tmp"))
-    set_aside_unless_it_fits(folder, "pins", {})
+    fit_to_log(folder, "pins", {})
     assert list(folder.iterdir()) == []
 
 
 def test_no_checkpoint_is_no_news(tmp_path: Path) -> None:
     assert planned(tmp_path / "none", "pins") is None
-    set_aside_unless_it_fits(tmp_path / "none", "pins", {0: 7})
+    fit_to_log(tmp_path / "none", "pins", {0: 7})
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_no_checkpoint_is_no_news(tmp_path: Path) -> None:
 def test_one_that_would_leave_events_out_or_is_old_is_set_aside(
     folder: Path, due: dict[int, int], reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    set_aside_unless_it_fits(folder, "pins", due)
+    fit_to_log(folder, "pins", due)
     assert reason in caplog.text and not folder.exists()
     assert (folder.parent / "stream.aside" / "offsets" / "2").exists()
 
@@ -99,14 +99,14 @@ def test_damage_is_noticed(folder: Path, damage: object) -> None:
     damage(folder)
     with pytest.raises(Damaged):
         planned(folder, "pins")
-    set_aside_unless_it_fits(folder, "pins", {0: 20, 1: 1})
+    fit_to_log(folder, "pins", {0: 20, 1: 1})
     assert not folder.exists()
 
 
 def test_checksums_of_files_that_are_gone_are_removed(folder: Path) -> None:
     for name in (".0.crc", ".7.crc"):
         (folder / "commits" / name).write_bytes(b"crc")
-    set_aside_unless_it_fits(folder, "pins", {0: 25, 1: 1})
+    fit_to_log(folder, "pins", {0: 25, 1: 1})
     assert {path.name for path in (folder / "commits").iterdir()} == {"0", "1", ".0.crc"}
 
 
