@@ -52,7 +52,7 @@ class Plan(NamedTuple):
     starts: int
 
 
-FULL = Plan(120_000, 60.0, 20, 3, 200.0, 60.0, (0, 100_000, JUDGED), 1)
+FULL = Plan(300_000, 60.0, 20, 3, 200.0, 60.0, (0, 100_000, JUDGED), 1)
 QUICK = Plan(13_000, 4.0, 1, 1, 50.0, 10.0, (0,), 1)
 SENT_SECONDS = 300.0
 WARM_SECONDS = 5.0

@@ -130,7 +130,7 @@ class StreamSettings(Section):
         3.0, description="What a batch may take: of a stream that is behind they are so large."
     )
     first_events_per_batch: Annotated[int, Field(ge=1)] = Field(
-        2_000, description="The most after a start: what came in the meantime, before any was seen."
+        3_000, description="The most after a start: what came in the meantime, before any was seen."
     )
     min_events_per_batch: Annotated[int, Field(ge=1)] = Field(
         250, description="A batch may hold so many events even if they take longer."

@@ -136,6 +136,10 @@ class MicroBatch:
         load = partial(warm_worker, self._settings.models, self.models.shared)
         in_every_worker(self._spark, load)
 
+    def rehearse(self, records: DataFrame) -> None:
+        """Hash some records and keep nothing: now Spark has loaded what reading them needs."""
+        self._hash(records)
+
     def run(self, records: DataFrame) -> BatchReport:
         """Decide every record and commit the decisions; the same records again add nothing.
 

@@ -113,6 +113,14 @@ def due_of(state: State) -> dict[int, int]:
     return due_offsets(state.positions, state.quarantined, losses)
 
 
+def behind_the_first(ranges: Ranges, due: Offsets) -> dict[int, int]:
+    """Partition -> one past the first offset that waits there; its end where none does."""
+    return {
+        partition: min(due.get(partition, first) + 1, end)
+        for partition, (first, end) in ranges.items()
+    }
+
+
 def starting_offsets(topic: str, partitions: Iterable[int], due: Offsets) -> str:
     """Spark's JSON for a stream without checkpoint.
 

@@ -11,6 +11,7 @@ from neardup.schemas.settings import KafkaSettings
 from neardup.streaming.checkpoint import fit_to_log
 from neardup.streaming.resume import (
     accept_losses,
+    behind_the_first,
     due_of,
     lost_ranges,
     require_whole,
@@ -24,10 +25,12 @@ PATIENCE_SECONDS = 120.0
 
 class Beginning(NamedTuple):
     """``offsets``: Spark's JSON, used where no checkpoint is or where it does not fit;
-    ``waiting``: how many offsets of the topic are not decided yet."""
+    ``waiting``: how many offsets of the topic are not decided yet; ``first_ends``: as ``offsets``,
+    behind the first that waits in each partition."""
 
     offsets: str
     waiting: int
+    first_ends: str
 
 
 class Topic:
@@ -53,7 +56,10 @@ class Topic:
         require_whole(name, due, ranges)
         fit_to_log(checkpoint, name, due)
         waiting = sum(end - due.get(partition, first) for partition, (first, end) in ranges.items())
-        return Beginning(starting_offsets(name, ranges, due), waiting)
+        behind = behind_the_first(ranges, due)
+        return Beginning(
+            starting_offsets(name, ranges, due), waiting, starting_offsets(name, ranges, behind)
+        )
 
     @retry(
         retry=retry_if_exception_type(EnvironmentProblem),

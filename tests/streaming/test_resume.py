@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from neardup.schemas.errors import StreamError
 from neardup.streaming.resume import (
     Lost,
+    behind_the_first,
     due_offsets,
     lost_ranges,
     require_whole,
@@ -41,6 +42,12 @@ def test_partitions_that_the_log_does_not_know_are_read_from_their_beginning() -
     assert json.loads(starting_offsets("pins", [0, 1, 2], {0: 42, 2: 1})) == {
         "pins": {"0": 42, "1": -2, "2": 1}
     }
+
+
+def test_a_rehearsal_reads_one_event_of_each_partition_where_one_waits() -> None:
+    """0 goes on, 1 has nothing new, 2 is not known yet and lost its begin, 3 is empty."""
+    ranges = {0: (0, 9), 1: (0, 5), 2: (7, 9), 3: (0, 0)}
+    assert behind_the_first(ranges, {0: 3, 1: 5}) == {0: 4, 1: 5, 2: 8, 3: 0}
 
 
 def test_what_expired_is_named_and_what_was_never_due_is_not() -> None:
