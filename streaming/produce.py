@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import msgspec
 from kafka import KafkaProducer
@@ -22,17 +22,29 @@ from neardup.schemas.settings import KafkaSettings, ModelSettings
 
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 SEND_SECONDS = 60.0
+PENDING_BYTES = 64 * 2**20
+"""Of events that the broker has not taken yet: kafka-python would queue any number of them."""
+
+
+class Sent(NamedTuple):
+    """An event that the broker may not have yet."""
+
+    key: str
+    bytes: int
+    future: Any
 
 
 class PinProducer:
     """A kafka-python producer for pin events; leaving the ``with`` block checks every future.
 
+    ``pending_bytes``: of events that the broker has not been seen to take.
     ``kafka``: the settings, or ``host:port`` of a broker that asks for neither TLS nor a password.
     """
 
     def __init__(self, kafka: KafkaSettings | str, topic: str) -> None:
         self._topic = topic
-        self._pending: deque[tuple[str, Any]] = deque()
+        self._pending: deque[Sent] = deque()
+        self.pending_bytes = 0
         require_listener(kafka)  # a producer that finds nobody leaves sockets behind
         try:
             self._producer = KafkaProducer(
@@ -53,23 +65,29 @@ class PinProducer:
         self.send_raw(pin_id.encode("utf-8"), None)
 
     def send_raw(self, key: bytes | None, value: bytes | None) -> None:
-        """Queue any bytes, good or bad."""
-        self._pending.append((repr(key), self._producer.send(self._topic, value, key=key)))
-        while self._pending and self._pending[0][1].is_done:
-            self._check(*self._pending.popleft())
+        """Queue any bytes, good or bad; wait while the broker has too many of them to take."""
+        future = self._producer.send(self._topic, value, key=key)
+        self._pending.append(Sent(repr(key), len(value or b""), future))
+        self.pending_bytes += self._pending[-1].bytes
+        while self._pending and (
+            self._pending[0].future.is_done or self.pending_bytes > PENDING_BYTES
+        ):
+            self._check_first()
 
     def flush(self) -> None:
         """Wait until the broker has every event. Raises EnvironmentProblem if it refuses one."""
-        self._producer.flush(timeout=SEND_SECONDS)
         while self._pending:
-            self._check(*self._pending.popleft())
+            self._check_first()
 
-    def _check(self, key: str, future: Any) -> None:
+    def _check_first(self) -> None:
+        """Wait for the event that was queued first."""
+        first = self._pending.popleft()
+        self.pending_bytes -= first.bytes
         try:
-            future.get(timeout=SEND_SECONDS)
+            first.future.get(timeout=SEND_SECONDS)
         except KafkaError as error:
             raise EnvironmentProblem(
-                f"The broker did not take event {key} for topic {self._topic!r}: {error}. "
+                f"The broker did not take event {first.key} for topic {self._topic!r}: {error}. "
                 "Does the topic exist, and does it allow events of this size?"
             ) from error
 

@@ -11,6 +11,7 @@ from neardup.infra.kafka import Broker
 from neardup.infra.topics import create_topic
 from neardup.schemas.errors import EnvironmentProblem
 from neardup.schemas.events import PinEvent, parse_event
+from neardup.streaming import produce
 from neardup.streaming.produce import PinProducer
 from tests.paths.pictures import PHOTOS, encoded, photos
 
@@ -53,6 +54,20 @@ def test_a_folder_goes_out_in_each_form(broker: Broker, tmp_path: Path) -> None:
         event.image_uri == (pictures / Path(event.pin_id).name).as_uri() for event in forms[2:4]
     )
     assert all(event.embedding and event.embedding.model == "mobilenet_v1" for event in forms[4:])
+
+
+def test_a_producer_waits_for_a_broker_that_is_behind(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(produce, "PENDING_BYTES", 10_000)
+    create_topic(broker.bootstrap, "behind", 1)
+    with PinProducer(broker.bootstrap, "behind") as producer:
+        held = []
+        for i in range(50):
+            producer.send_raw(f"pin-{i}".encode(), bytes(4_000))
+            held.append(producer.pending_bytes)
+    assert 4_000 <= max(held) <= 10_000
+    assert producer.pending_bytes == 0
 
 
 def test_a_refused_event_is_an_error(broker: Broker) -> None:
