@@ -7,6 +7,7 @@ readable for it even if another process evicts the files.
 """
 
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -28,6 +29,8 @@ from neardup.index.terms import TermPlan
 from neardup.schemas.crash import crash_point
 from neardup.schemas.errors import EnvironmentProblem
 
+log = logging.getLogger(__name__)
+
 FORMAT_VERSION = 2
 ARRAYS = ("ordinals", "offsets", "entries", "signatures", "sorted_ids", "id_ordinals")
 
@@ -45,6 +48,7 @@ class SegmentCache:
     def __init__(self, directory: Path, max_bytes: int) -> None:
         self._directory = directory
         self._max_bytes = max_bytes
+        self._warned = False
         self._counts: Counter[str] = Counter()
         self._held: dict[str, tuple[float, Segment]] = {}
         self._alive: WeakValueDictionary[str, Segment] = WeakValueDictionary()
@@ -150,9 +154,21 @@ class SegmentCache:
             if total <= self._max_bytes:
                 break
             if not self._is_open(segment_id):
+                self._warn_if_in_use(used[segment_id][0], total)
                 self._remove(self._directory / segment_id)
                 self._counts["eviction"] += 1
                 total -= used[segment_id][1]
+
+    def _warn_if_in_use(self, asked_at: float, total: int) -> None:
+        if self._warned or asked_at < time.time() - _HELD_SECONDS:
+            return
+        self._warned = True
+        log.warning(
+            "Decoded segments that are searched now take %d MiB, stream.cache_bytes allows %d: "
+            "they are decoded again and again, seconds for each million pins. Allow more.",
+            total // 2**20,
+            self._max_bytes // 2**20,
+        )
 
     def _is_open(self, segment_id: str) -> bool:
         """Whether anybody but this cache holds the segment."""

@@ -152,7 +152,9 @@ class StreamSettings(Section):
     )
     maintenance_seconds: Annotated[float, Field(gt=0)] = 60.0
     cache_bytes: Annotated[int, Field(ge=MIB)] = Field(
-        4096 * MIB, description="Disk that decoded segments may take on each host."
+        16_384 * MIB,
+        description="Disk that decoded segments may take on each host: 820 bytes a pin, and again "
+        "as much while they are merged.",
     )
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = Field(
         0, description="Where /metrics and /healthz are served; 0: nowhere."

@@ -110,6 +110,22 @@ def test_least_recently_used_is_evicted_but_nothing_that_is_open(
     assert cache.open(built[1].segment_id, lambda: built[1].blocks).first == 50
 
 
+def test_segments_that_do_not_fit_while_they_are_searched_are_named(
+    tmp_path, make_signatures, make_segment, caplog
+):
+    """Each batch would decode them anew, and take minutes; leftovers that go are nothing to say."""
+    built = [make_segment(make_signatures(50, i), first=50 * i) for i in range(3)]
+    SegmentCache(tmp_path, 10**9).open(built[0].segment_id, lambda: built[0].blocks)
+    cache = SegmentCache(tmp_path, size_of(tmp_path) + 1)
+    os.utime(tmp_path / built[0].segment_id, (1, 1))
+    cache.open(built[1].segment_id, lambda: built[1].blocks)
+    assert caplog.messages == []
+    for segment_id, blocks in built * 2:
+        cache.open(segment_id, lambda blocks=blocks: blocks)
+    (said,) = caplog.messages
+    assert "stream.cache_bytes allows" in said
+
+
 def test_a_stream_of_segments_leaves_no_file_open(tmp_path, make_signatures, make_segment):
     """Those that others replaced are unmapped when nobody asked for them for a while."""
 
