@@ -22,7 +22,7 @@ from deltalake import (
     WriterProperties,
     write_deltalake,
 )
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import CommitFailedError, DeltaError
 from filelock import FileLock, Timeout
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random
@@ -51,6 +51,10 @@ FENCED = tuple(name for name in TABLES if name != "overrides")
 LOG_LENGTH = 64
 """Commits to a table from one checkpoint to the next. Every commit reads those since the checkpoint
 at which its handle was opened: .1 ms each, beside 6 for the commit itself."""
+KEPT_COMMITS = 1_024
+"""Commits that stay in a log before its newest checkpoint. Every commit lists the whole log, 2 us a
+file; a reader of changes may be so far behind (nine minutes at two batches a second), one of rows
+as far as the retention of data files lets it."""
 _NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 # Rows of a file in blocks that a reader can skip: a few of a million memberships cost .02 s, where
 # one block costs .2. Hardly a value comes twice, so dictionaries tripled the size of small blocks.
@@ -160,7 +164,7 @@ class Lake:
         """Rows that others deleted since this handle looked are a conflict to Delta, not to us."""
         passing = self._fence.passing(name) if self._fence else nullcontext()
         try:
-            with passing as properties:
+            with passing as properties, _forgotten():
                 write_deltalake(
                     self._tables[name],
                     rows,
@@ -257,12 +261,14 @@ class Lake:
 
     def shorten_logs(self) -> None:
         """Write a checkpoint of the tables that every batch appends to, where they have LOG_LENGTH
-        commits since this handle's last one; off the batch's path."""
+        commits since this handle's last one, and forget what is older than KEPT_COMMITS; off the
+        batch's path."""
         for name in ("pins", "clusters"):
             table = self.table(name)
             if self._log_is_long(name):
                 table.create_checkpoint()
                 self._open_anew(name)
+                _forget_log(self.path / name / "_delta_log", table.version() - KEPT_COMMITS)
 
     def maintain(self) -> None:
         """Compact small files, write checkpoints, drop old logs and files, off the batch's path."""
@@ -317,7 +323,10 @@ class Lake:
                 post_commithook_properties=_NO_HOOKS,
                 full=True,
             )
-            _forget_log(table, self.path / name / "_delta_log")
+            table.update_incremental()
+            table.create_checkpoint()
+            # What is older holds least and greatest values.
+            _forget_log(self.path / name / "_delta_log", table.version())
 
     def cache_directory(self) -> Path:
         """Where this host keeps decoded segments: a new lake at the same path has another."""
@@ -442,15 +451,28 @@ def target_size(sizes: Sequence[int]) -> int:
     return _LARGE if middling >= 16 else _SMALL
 
 
-def _forget_log(table: DeltaTable, folder: Path) -> None:
-    """Remove all commits before a checkpoint of the newest: they hold least and greatest values."""
-    table.update_incremental()
-    table.create_checkpoint()
-    newest = table.version()
-    for file in folder.iterdir():
-        number = file.name.split(".")[0]
-        if number.isdigit() and int(number) < newest:
-            file.unlink()
+def _forget_log(folder: Path, version: int) -> None:
+    """Remove what is older than the newest checkpoint up to ``version``; all that follows stays."""
+    numbered = [
+        (int(number), file) for file in folder.iterdir() if (number := file.stem[:20]).isdigit()
+    ]
+    checkpoints = [at for at, file in numbered if ".checkpoint" in file.name and at <= version]
+    for at, file in numbered:
+        if at < max(checkpoints, default=0):
+            file.unlink(missing_ok=True)
+
+
+@contextmanager
+def _forgotten() -> Iterator[None]:
+    """An append by a handle that is so old that its log is forgotten is tried again, by a newer."""
+    try:
+        yield
+    except CommitFailedError:
+        raise
+    except DeltaError as error:
+        if "Invalid table version" not in str(error):
+            raise
+        raise CommitFailedError(str(error)) from error
 
 
 def segment_blocks(path: Path, segment_id: str) -> dict[str, bytes]:

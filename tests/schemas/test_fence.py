@@ -96,3 +96,36 @@ def test_a_short_log_keeps_rows_and_the_fence(first: Lake, monkeypatch: pytest.M
     Lake(first.path).fence()
     with pytest.raises(StreamError, match="Another process took over"):
         first.append_rows("clusters", ROW)
+
+
+def test_a_log_forgets_what_is_long_past(first: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers and writers whose handles are older than all that is left go on."""
+    monkeypatch.setattr("neardup.schemas.lake.LOG_LENGTH", 4)
+    monkeypatch.setattr("neardup.schemas.lake.KEPT_COMMITS", 6)
+    beside, reader, other = (Lake(first.path) for _ in range(3))
+    for _ in range(40):
+        first.append_rows("clusters", ROW)
+        beside.shorten_logs()
+    log = first.path / "clusters" / "_delta_log"
+    commits = sorted(int(file.stem) for file in log.glob("*.json"))
+    assert 6 <= len(commits) < 6 + 2 * 4 + 2, "so many are kept, and those of two checkpoints"
+    assert commits == list(range(commits[0], first.table("clusters").version() + 1))
+    assert reader.dataset("clusters").count_rows() == 40
+    other.append_rows("clusters", ROW)
+    assert Lake(first.path).dataset("clusters").count_rows() == 41
+
+
+def test_a_writer_that_stood_still_for_long_does_not_come_back(
+    first: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the commit that replaced it is forgotten."""
+    monkeypatch.setattr("neardup.schemas.lake.LOG_LENGTH", 4)
+    monkeypatch.setattr("neardup.schemas.lake.KEPT_COMMITS", 6)
+    second, beside = Lake(first.path), Lake(first.path)
+    second.fence()
+    for _ in range(40):
+        second.append_rows("clusters", ROW)
+        beside.shorten_logs()
+    with pytest.raises(StreamError, match="took over"):
+        first.append_rows("clusters", ROW)
+    assert Lake(first.path).dataset("clusters").count_rows() == 40
