@@ -99,4 +99,4 @@ def counted(path: Path) -> tuple[int, str]:
         files += len(Lake(path).table(name).file_uris())
         for log in (path / name / "_delta_log").iterdir():
             lines, size = lines + 1, size + log.stat().st_size
-    return files, f"the logs: {lines:,} files of {size / 2**20:.0f} MiB, kept for two hours"
+    return files, f"the logs: {lines:,} files of {size / 2**20:.0f} MiB"
