@@ -1,12 +1,64 @@
 """The classifier in TensorFlow: what the executors run."""
 
 import os
-from typing import Any
+import threading
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from neardup.models.classifier import BITS, Classifier, Scores, Signatures, crowding
+from neardup.models.classifier import (
+    BITS,
+    Classifier,
+    Scores,
+    Signatures,
+    crowding,
+    log_odds_numpy,
+)
+
+
+class NumpyScorer(NamedTuple):
+    """A classifier without TensorFlow, which takes seconds to load and half a gigabyte."""
+
+    classifier: Classifier
+
+    def log_odds(self, left: Signatures, right: Signatures) -> Scores:
+        """Log-odds float32 [n] of pairs of signatures uint8 [n, 128]."""
+        return log_odds_numpy(self.classifier, left, right)
+
+
+LOAD_AFTER_SECONDS = 20.0
+"""A stream that starts behind has caught up by then, or takes longer than TensorFlow's load."""
+
+
+class LoadingScorer:
+    """Has numpy answer until TensorFlow is there, so that no pair waits for it.
+
+    It takes five seconds to load, in which a process does little else: it begins when it is asked
+    for, or some time after the first pairs came. No score tells who gave it; TensorFlow takes two
+    fifths of numpy's time.
+    """
+
+    def __init__(self, classifier: Classifier, after_seconds: float = LOAD_AFTER_SECONDS) -> None:
+        self.classifier = classifier
+        self._numpy = NumpyScorer(classifier)
+        self._lock = threading.Lock()
+        self._loaded: TensorFlowScorer | None = None
+        self._later = threading.Timer(after_seconds, self.loaded)
+        self._later.daemon = True
+        self._later.start()
+
+    def loaded(self) -> "TensorFlowScorer":
+        """TensorFlow's scorer, as soon as it is there."""
+        self._later.cancel()
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = TensorFlowScorer(self.classifier)
+            return self._loaded
+
+    def log_odds(self, left: Signatures, right: Signatures) -> Scores:
+        """Log-odds float32 [n] of pairs of signatures uint8 [n, 128]."""
+        return (self._loaded or self._numpy).log_odds(left, right)
 
 
 class TensorFlowScorer:
@@ -91,4 +143,5 @@ def _graph(tf: Any, classifier: Classifier, batch: int) -> Any:
         total = intercept - slope * hamming + pull * company + alike
         return tf.cast(tf.minimum(total, identical) * unit, tf.float32)
 
+    score.get_concrete_function()  # traced now, not when the first pairs come
     return score

@@ -19,7 +19,7 @@ from neardup.index.cache import SegmentCache
 from neardup.index.search import Candidates, Found, search_some
 from neardup.index.segment import Segment
 from neardup.models.classifier import Classifier, Scores
-from neardup.models.scorer import TensorFlowScorer
+from neardup.models.scorer import LoadingScorer
 from neardup.schemas.lake import segment_blocks
 from neardup.streaming.garbage import keep_what_is_loaded
 
@@ -199,17 +199,17 @@ class Broadcast(NamedTuple):
 def search_tasks(shared: Broadcast, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """For ``mapInArrow`` over task numbers (column ``id``): rows of LINKS."""
     plan: SearchPlan = shared.plan.value
-    models = [model_of(arrays) for arrays in shared.classifiers.value]
+    scorers = [scorer_of(arrays) for arrays in shared.classifiers.value]
     for batch in batches:
         for task in batch.column("id").to_pylist():
-            radius = models[0].classifier.radius
+            radius = scorers[0].classifier.radius
             group, share = plan.work_of(task)
             cache = _segment_cache(plan.cache_dir, plan.cache_bytes)
             parts = []
             for segment_id in group:
                 segment = cache.open(segment_id, partial(segment_blocks, plan.lake, segment_id))
                 parts.append(in_segment(plan, segment, radius, share))
-            yield links_of(models, plan, parts, last=task == plan.tasks - 1)
+            yield links_of(scorers, plan, parts, last=task == plan.tasks - 1)
             shared.cache.add(cache.taken_counts())
     keep_what_is_loaded()
 
@@ -219,13 +219,13 @@ Part = tuple[Candidates, Signatures]
 
 
 def links_of(
-    models: Sequence["Model"], plan: SearchPlan, parts: Sequence[Part], last: bool
+    scorers: Sequence["Scorer"], plan: SearchPlan, parts: Sequence[Part], last: bool
 ) -> pa.RecordBatch:
     """Rows of LINKS of a task; the last one also takes the pairs of the memtable."""
     parts = [*parts, (plan.pairs, plan.others)] if last else parts
     others = np.concatenate([signatures for _, signatures in parts])
     found = joined([candidates for candidates, _ in parts])
-    return score_candidates(models, plan.queries, found, others)
+    return score_candidates(scorers, plan.queries, found, others)
 
 
 def in_segment(
@@ -243,14 +243,14 @@ def in_segment(
 
 
 def score_candidates(
-    models: Sequence["Model"], queries: Signatures, found: Candidates, others: Signatures
+    scorers: Sequence["Scorer"], queries: Signatures, found: Candidates, others: Signatures
 ) -> pa.RecordBatch:
     """Rows of LINKS; candidates below the threshold come along, to be counted.
 
     ``queries`` uint8 [q, 128]; ``others`` uint8 [m, 128]: the older pin of each candidate.
     """
     lefts = queries[found.query]
-    score, *shadow = (model.scorer.log_odds(lefts, others) for model in models)
+    score, *shadow = (scorer.log_odds(lefts, others) for scorer in scorers)
     return pa.RecordBatch.from_arrays(
         [
             pa.array(found.query, pa.int32()),
@@ -258,7 +258,7 @@ def score_candidates(
             pa.array(found.overlap, pa.int32()),
             pa.array(found.hamming, pa.int32()),
             pa.array(score, pa.float32()),
-            pa.array(score >= models[0].classifier.threshold, pa.bool_()),
+            pa.array(score >= scorers[0].classifier.threshold, pa.bool_()),
             pa.array(shadow[0], pa.float32()) if shadow else pa.nulls(len(score), pa.float32()),
         ],
         schema=LINKS,
@@ -271,27 +271,27 @@ def _segment_cache(directory: Path, max_bytes: int) -> SegmentCache:
 
 
 class Scorer(Protocol):
-    """Log-odds float32 [n] of pairs of signatures uint8 [n, 128]."""
+    """A classifier, and its log-odds float32 [n] of pairs of signatures uint8 [n, 128]."""
+
+    @property
+    def classifier(self) -> Classifier: ...
 
     def log_odds(self, left: Signatures, right: Signatures) -> Scores: ...
 
 
-class Model(NamedTuple):
-    classifier: Classifier
-    scorer: Scorer
+KEPT_SCORERS = 3  # those in use, at most two, and the one before a swap
+
+_scorers: dict[str, LoadingScorer] = {}
 
 
-KEPT_MODELS = 3  # those in use, at most two, and the one before a swap
+def scorer_of(arrays: Mapping[str, Any]) -> LoadingScorer:
+    """This worker process' scorer, one for each version of a classifier.
 
-_models: dict[str, Model] = {}
-
-
-def model_of(arrays: Mapping[str, Any]) -> Model:
-    """The model of this worker process, built once for each version."""
+    A worker that starts while events wait searches at once: TensorFlow takes five seconds to load.
+    """
     version = str(arrays["version"])
-    if version not in _models:
-        if len(_models) == KEPT_MODELS:
-            del _models[next(iter(_models))]
-        classifier = Classifier.from_arrays(arrays)
-        _models[version] = Model(classifier, TensorFlowScorer(classifier))
-    return _models[version]
+    if version not in _scorers:
+        if len(_scorers) == KEPT_SCORERS:
+            del _scorers[next(iter(_scorers))]
+        _scorers[version] = LoadingScorer(Classifier.from_arrays(arrays))
+    return _scorers[version]

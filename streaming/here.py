@@ -1,4 +1,4 @@
-"""The search of a small batch, by the driver itself: a job of Spark would take longer.
+"""The search of a batch by the driver itself, where a job of Spark would take longer.
 
 The same kernels over the same memory-mapped segments, and a classifier that gives the same bits in
 numpy as in TensorFlow (``models.classifier``): no row tells where it was found.
@@ -7,25 +7,16 @@ numpy as in TensorFlow (``models.classifier``): no row tells where it was found.
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 import pyarrow as pa
 
 from neardup.index.segment import Segment
-from neardup.models.classifier import Classifier, Scores, Signatures, log_odds_numpy
-from neardup.streaming.candidates import Model, SearchPlan, in_segment, links_of
+from neardup.models.classifier import Classifier
+from neardup.models.scorer import NumpyScorer
+from neardup.streaming.candidates import SearchPlan, in_segment, links_of
 
 MOST_PAIRS = 4_000
 """Pairs of the memtable that numpy scores in about .1 s, which a job of Spark takes."""
-
-
-class NumpyScorer(NamedTuple):
-    """A classifier without TensorFlow, which takes seconds to load and half a gigabyte."""
-
-    classifier: Classifier
-
-    def log_odds(self, left: Signatures, right: Signatures) -> Scores:
-        return log_odds_numpy(self.classifier, left, right)
 
 
 def is_small(plan: SearchPlan) -> bool:
@@ -36,12 +27,12 @@ def is_small(plan: SearchPlan) -> bool:
 def search_here(
     plan: SearchPlan, segments: Sequence[Segment], classifiers: Sequence[Classifier]
 ) -> pa.Table:
-    """Rows of LINKS: what ``search_tasks`` gives for the plan's only task.
+    """Rows of LINKS: what ``search_tasks`` gives for all tasks of the plan together.
 
-    ``segments``: those of its group. The first classifier decides, a second one is its shadow.
+    ``segments``: those of its groups. The first classifier decides, a second one is its shadow.
     """
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # the kernels let go of Python's lock
         radius = classifiers[0].radius
         parts = list(threads.map(lambda segment: in_segment(plan, segment, radius), segments))
-    models = [Model(classifier, NumpyScorer(classifier)) for classifier in classifiers]
-    return pa.Table.from_batches([links_of(models, plan, parts, last=True)])
+    scorers = [NumpyScorer(classifier) for classifier in classifiers]
+    return pa.Table.from_batches([links_of(scorers, plan, parts, last=True)])

@@ -8,6 +8,7 @@ function of `pins`, finished at the next start if it is missing).
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -124,21 +125,32 @@ class MicroBatch:
         self._cache = spark.sparkContext.accumulator(Counter(), Counts())
         self._scored: list[pa.Table] = []
         self._parallel = spark.sparkContext.defaultParallelism
+        self._cold = True  # no worker has loaded what searching needs
         self._overrides = -1  # the version of the table when it was read last
         self.state = state
         self.before_commit: Callable[[], None] = lambda: None
 
     def warm_up(self) -> None:
         """Have every process load models and kernels, so that no event waits for it."""
+        self._load_kernels()
+        load = partial(warm_worker, self._settings.models, self.models.shared)
+        in_every_worker(self._spark, load)
+        self._cold = False
+
+    def rehearse(self, records: DataFrame) -> None:
+        """Hash some records and keep nothing: now Spark has loaded what reading them needs.
+
+        This process waits for that, and loads its kernels meanwhile.
+        """
+        with ThreadPoolExecutor(1) as beside:
+            loaded = beside.submit(self._load_kernels)
+            self._hash(records)
+            loaded.result()
+
+    def _load_kernels(self) -> None:
         rehearse(self._rule)
         rehearse_search()
         fold.rehearse(evidence_of(self.models.classifier, self._settings))
-        load = partial(warm_worker, self._settings.models, self.models.shared)
-        in_every_worker(self._spark, load)
-
-    def rehearse(self, records: DataFrame) -> None:
-        """Hash some records and keep nothing: now Spark has loaded what reading them needs."""
-        self._hash(records)
 
     def run(self, records: DataFrame) -> BatchReport:
         """Decide every record and commit the decisions; the same records again add nothing.
@@ -156,6 +168,7 @@ class MicroBatch:
         self._cache.value = Counter()
         with report.stage("search"):
             settled = self._search(decided)
+        self._cold = False
         report.cache = self._cache.value + self.state.cache.taken_counts()
         report.candidates, report.links = settled.scored, len(settled.links.score)
         self._attach(decided, settled)
@@ -236,7 +249,11 @@ class MicroBatch:
         )
 
     def _score(self, decided: Decided, pairs: Candidates, in_segments: bool) -> Scored:
-        """Score pairs and, if asked to, search the segments: here, or in one job of Spark."""
+        """Score pairs and, if asked to, search the segments: here, or in one job of Spark.
+
+        Here too for the first batch of a start that found events waiting: this process has its
+        kernels by then, and a worker would take a second to load them while more events come.
+        """
         try:
             return self._job(decided, self._plan(decided, pairs, in_segments))
         except (PythonException, SegmentError) as failure:
@@ -248,7 +265,8 @@ class MicroBatch:
     def _job(self, decided: Decided, plan: SearchPlan) -> Scored:
         if not plan.tasks:
             return scored(LINKS.empty_table())
-        found = self._here(plan) if is_small(plan) else self._on_executors(plan)
+        here = self._cold or is_small(plan)
+        found = self._here(plan) if here else self._on_executors(plan)
         used = self.models.classifier, self.models.shadow
         found = judged_by_looks(found, decided, self.state.store, *used)
         self._scored.append(found)

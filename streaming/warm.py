@@ -16,7 +16,7 @@ from neardup.index.segment import build_segment, decode_segment
 from neardup.index.store import SIGNATURE_BYTES
 from neardup.index.terms import TermPlan
 from neardup.schemas.settings import ModelSettings
-from neardup.streaming.candidates import model_of
+from neardup.streaming.candidates import scorer_of
 from neardup.streaming.garbage import keep_what_is_loaded
 from neardup.streaming.hashing import embedder_of, hasher_of
 from neardup.streaming.workers import HOLD_SECONDS, Batches
@@ -28,7 +28,7 @@ def warm_worker(models: ModelSettings, classifiers: Any, batches: Batches) -> Ba
     signature = hasher_of(models.hasher).sign(embedder_of(models).embed([picture]))
     rehearse_search()
     for arrays in classifiers.value:
-        model_of(arrays).scorer.log_odds(signature, np.invert(signature))
+        scorer_of(arrays).loaded().log_odds(signature, np.invert(signature))
     keep_what_is_loaded()
     time.sleep(HOLD_SECONDS)
     yield from batches

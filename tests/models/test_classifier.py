@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from neardup.models.bundle import verify_artifacts
 from neardup.models.classifier import BITS, BUNDLED, Classifier, log_odds_numpy
 from neardup.models.hasher import Hasher
-from neardup.models.scorer import TensorFlowScorer
+from neardup.models.scorer import LoadingScorer, TensorFlowScorer
 from neardup.schemas.errors import ArtifactError
 from neardup.schemas.settings import ModelSettings
 
@@ -79,6 +80,43 @@ def _shared_scorer() -> TensorFlowScorer:
     if not _scorers:
         _scorers.append(TensorFlowScorer(Classifier.load()))
     return _scorers[0]
+
+
+def test_no_pair_waits_for_tensorflow(
+    bundled: Classifier, scorer: TensorFlowScorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numpy answers while it loads, with the same bits."""
+    begun, may_load = threading.Event(), threading.Event()
+
+    def load(classifier: Classifier) -> TensorFlowScorer:
+        begun.set()
+        assert may_load.wait(60)
+        return scorer
+
+    monkeypatch.setattr("neardup.models.scorer.TensorFlowScorer", load)
+    left, right = pairs(5, 200)
+    different = int((left != right).any(axis=1).sum())
+    loading, before = LoadingScorer(bundled, after_seconds=0.0), scorer.scored
+    assert begun.wait(60), "it begins without being asked for"
+    first = loading.log_odds(left, right)
+    assert scorer.scored == before
+    may_load.set()
+    assert loading.loaded() is scorer
+    np.testing.assert_array_equal(loading.log_odds(left, right), first)
+    assert scorer.scored == before + different > before
+
+
+def test_who_asks_for_tensorflow_has_it(
+    bundled: Classifier, scorer: TensorFlowScorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, however often."""
+    calls = []
+    monkeypatch.setattr(
+        "neardup.models.scorer.TensorFlowScorer", lambda one: calls.append(one) or scorer
+    )
+    loading = LoadingScorer(bundled, after_seconds=3600.0)
+    assert loading.loaded() is loading.loaded() is scorer
+    assert calls == [bundled]
 
 
 @pytest.mark.parametrize("batch", [1, 7, 33, 1024, 5000])

@@ -22,8 +22,8 @@ from neardup.streaming.candidates import (
     Broadcast,
     Ended,
     SearchPlan,
-    model_of,
     score_candidates,
+    scorer_of,
     search_tasks,
 )
 from neardup.streaming.counts import Counts
@@ -107,12 +107,13 @@ def test_exact_copies_and_hopeless_pairs_never_reach_the_net(
     lake: Lake, pins: np.ndarray, queries: np.ndarray
 ) -> None:
     classifier = variant(threshold=0.25)  # one whose scorer nobody has used
+    scorer = scorer_of(classifier.to_arrays()).loaded()
     rows = ran(plan(lake, queries, [segment_ids(lake)]), classifier)
     distances = [row["hamming"] for row in rows]
     assert max(distances) <= classifier.radius
     copies = distances.count(0)
     assert copies == 20
-    assert model_of(classifier.to_arrays()).scorer.scored == len(rows) - copies > 0
+    assert scorer.scored == len(rows) - copies > 0
     within = pairs_within(queries, pins, classifier.radius)
     assert len(rows) <= len(within[0]) < COPIED * PINS / 100, "of all pairs a few are asked about"
     own = {row["query"] for row in rows if row["query"] == row["ordinal"]}
@@ -135,18 +136,22 @@ def test_no_division_into_tasks_changes_a_bit(
 
 
 @pytest.mark.parametrize("memtable", [0, 40])
-def test_a_small_batch_gets_the_same_in_the_driver(
-    lake: Lake, pins: np.ndarray, queries: np.ndarray, memtable: int
+@pytest.mark.parametrize("tasks", [1, 4])
+def test_a_batch_gets_the_same_in_the_driver(
+    lake: Lake, pins: np.ndarray, queries: np.ndarray, memtable: int, tasks: int
 ) -> None:
     names, numbers = segment_ids(lake), np.arange(memtable)
     ones = np.ones(memtable, np.int32)
     pairs = Candidates(numbers.astype(np.int32), PINS + numbers, ones, ones)
-    small = plan(lake, queries, [names], pairs=pairs, others=pins[:memtable])
+    groups = [names] if tasks == 1 else [names[:1], names[1:]]
+    shares = tasks // len(groups)
+    batch = plan(lake, queries, groups, pairs=pairs, others=pins[:memtable], shares=shares)
     cache = SegmentCache(lake.path / "cache", 2**30)
     segments = [open_segment(lake, cache, name) for name in names]
-    here = search_here(small, segments, [Classifier.load(), variant(1.0)]).to_pylist()
+    here = search_here(batch, segments, [Classifier.load(), variant(1.0)]).to_pylist()
     here.sort(key=lambda row: (row["query"], row["ordinal"]))
-    assert is_small(small) and here == ran(small, Classifier.load(), variant(1.0))
+    assert batch.tasks == tasks and is_small(batch) == (tasks == 1)
+    assert here == ran(batch, Classifier.load(), variant(1.0))
     assert len(here) > 20 + memtable
 
 
@@ -154,22 +159,22 @@ def test_a_small_batch_gets_the_same_in_the_driver(
 def test_no_order_and_no_batch_changes_a_bit(
     pins: np.ndarray, queries: np.ndarray, pieces: int
 ) -> None:
-    model = model_of(Classifier.load().to_arrays())
+    scorer = scorer_of(Classifier.load().to_arrays()).loaded()
     rng = np.random.default_rng(pieces)
     query, ordinal = rng.integers(0, COPIED, 3000), rng.integers(0, PINS, 3000)
     ones = np.ones(3000, np.int32)
     found = Candidates(query.astype(np.int32), ordinal, ones, ones)
-    at_once = scores(model, queries, found, pins)
+    at_once = scores(scorer, queries, found, pins)
     order = rng.permutation(3000)
     mixed = np.empty(3000, np.float32)
     for rows in np.array_split(order, pieces):
         part = Candidates(*(column[rows] for column in found))
-        mixed[rows] = scores(model, queries, part, pins)
+        mixed[rows] = scores(scorer, queries, part, pins)
     np.testing.assert_array_equal(mixed.view(np.uint32), at_once.view(np.uint32))
 
 
-def scores(model: Any, queries: np.ndarray, found: Candidates, pins: np.ndarray) -> np.ndarray:
-    batch = score_candidates([model], queries, found, pins[found.ordinal])
+def scores(scorer: Any, queries: np.ndarray, found: Candidates, pins: np.ndarray) -> np.ndarray:
+    batch = score_candidates([scorer], queries, found, pins[found.ordinal])
     values: np.ndarray = batch.column("score").to_numpy()
     return values
 
