@@ -1,4 +1,4 @@
-"""A stream under a usual rate for long, and under a burst of twenty times that in between.
+"""`neardup bench soak`: an hour at a steady rate, and a burst of twenty times that in between.
 
 A real broker, `neardup stream` as a process of its own. Seen from outside: memory of each kind of
 process, files of each table, seconds of a batch, events that wait.
@@ -21,7 +21,7 @@ import numpy as np
 import psutil
 
 from neardup.benchmarks.figures import Figure, figure
-from neardup.benchmarks.processes import NEARDUP, memory, python_process
+from neardup.benchmarks.processes import NEARDUP, anonymous, memory, python_process
 from neardup.infra.kafka import Broker
 from neardup.infra.topics import create_topic, offset_ranges
 from neardup.models.hasher import Hasher
@@ -54,18 +54,24 @@ _STAGE = re.compile(r"[\d.]+")
 
 @dataclass
 class Soak:
-    """``samples`` of memory in bytes by kind of process; ``open_files`` of the driver at each;
-    ``files``: the most that a table had; ``lag`` events that waited at each sample; ``batches``:
-    (events, seconds); ``drained``: seconds from the burst's end until nothing waited; ``events``:
-    all that were sent."""
+    """``samples`` of memory in bytes by kind of process; ``anonymous``, what of it all is no page
+    of a file, and ``open_files`` of the driver at each; ``files``: the most that a table had;
+    ``lag`` events that waited at each sample; ``batches``: (events, seconds); ``drained``: seconds
+    from the burst's end until nothing waited; ``events``: all that were sent."""
 
     samples: list[Counter[str]] = field(default_factory=list)
+    anonymous: list[int] = field(default_factory=list)
     open_files: list[int] = field(default_factory=list)
     files: Counter[str] = field(default_factory=Counter)
     lag: list[int] = field(default_factory=list)
     batches: list[tuple[int, float]] = field(default_factory=list)
     drained: float = 0.0
     events: int = 0
+
+
+def run(quick: bool, seed: int) -> list[Figure]:
+    """The figures of a soak; ``quick``: of two minutes at a tenth of the rate."""
+    return rows(120.0, 20.0, seed) if quick else rows(3600.0, 200.0, seed)
 
 
 def soak(seconds: float, rate: float, seed: int) -> Soak:
@@ -127,6 +133,7 @@ def _sample(seen: Watch, process: psutil.Process) -> None:
         words = seen.log.read_text("utf-8", errors="replace")[-3000:]
         raise StreamError(f"The stream has ended:\n{words}")
     seen.found.samples.append(memory(process))
+    seen.found.anonymous.append(anonymous(process))
     seen.found.open_files.append(process.num_fds())
     seen.found.files |= seen.files()
     seen.found.lag.append(seen.waiting())
@@ -193,8 +200,16 @@ def rows(seconds: float, rate: float, seed: int) -> list[Figure]:
     times = [s for events, s in found.batches if 0 < events < 4 * rate]
     part = max(1, len(times) // 3)
     full = [f"{events} in {s:.1f} s" for events, s in sorted(found.batches)[-3:]]
+    held = [median(found.anonymous[at : at + third]) for at in (third, 2 * third)]
     return [
         *figures,
+        figure(
+            "soak: memory outside the page cache of a further event, last third to the one before",
+            "bytes",
+            [(held[1] - held[0]) / (rate * seconds / 3)],
+            quality=f"{held[0] / 1e6:.0f} MB, then {held[1] / 1e6:.0f} MB",
+            seed=seed,
+        ),
         figure(
             "soak: seconds of a calm batch, last third",
             "s",
