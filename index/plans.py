@@ -5,23 +5,22 @@ next builds them again under the current one.
 """
 
 from datetime import UTC, datetime
+from typing import Any
 
 from neardup.index.terms import TermPlan
 from neardup.schemas.errors import LakeError
 from neardup.schemas.lake import Lake
 
-_NEWEST = "SELECT plan FROM plans ORDER BY sequence DESC LIMIT 1"
-
 
 def current_plan(lake: Lake) -> TermPlan:
     """The plan that counts. Raises LakeError if there is none, or none that this release knows."""
-    rows = lake.rows(_NEWEST)
-    if not rows:
+    newest = _newest(lake)
+    if newest is None:
         raise LakeError(
             f"No term plan is in {lake.path}: `neardup stream` writes one at its start."
         )
     try:
-        return TermPlan.from_json(rows[0]["plan"])
+        return TermPlan.from_json(newest["plan"])
     except (ValueError, TypeError) as error:
         raise LakeError(
             f"The newest plan in {lake.path / 'plans'} cannot be used ({error}): choose another "
@@ -31,19 +30,19 @@ def current_plan(lake: Lake) -> TermPlan:
 
 def ensure_plan(lake: Lake) -> TermPlan:
     """The plan that counts; the default one is recorded if the lake has none yet."""
-    if not lake.rows(_NEWEST):
+    if _newest(lake) is None:
         record_plan(lake, TermPlan(), "default")
     return current_plan(lake)
 
 
 def record_plan(lake: Lake, plan: TermPlan, reason: str) -> None:
     """Make ``plan`` the one that counts, from the next start of a writer on."""
-    last = lake.rows("SELECT max(sequence) AS last FROM plans")[0]["last"]
+    newest = _newest(lake)
     lake.append_rows(
         "plans",
         [
             {
-                "sequence": 0 if last is None else last + 1,
+                "sequence": 0 if newest is None else newest["sequence"] + 1,
                 "plan": plan.to_json(),
                 "version": plan.version,
                 "reason": reason,
@@ -51,3 +50,8 @@ def record_plan(lake: Lake, plan: TermPlan, reason: str) -> None:
             }
         ],
     )
+
+
+def _newest(lake: Lake) -> dict[str, Any] | None:
+    rows = lake.read("plans", ["sequence", "plan"]).to_pylist()
+    return max(rows, key=lambda row: row["sequence"], default=None)

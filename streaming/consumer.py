@@ -151,11 +151,9 @@ class Consumer:
         Now Spark has loaded what reading them needs: a first batch of 1,800 events takes .8 s
         instead of 1.3, while others come.
         """
-        records = self._writer.spark.read.format("kafka")
         first = (
-            records.options(**spark_options(self._settings.kafka))
-            .option("subscribe", self._settings.kafka.topic)
-            .option("startingOffsets", beginning.offsets)
+            self._writer.spark.read.format("kafka")
+            .options(**self._source(beginning.offsets))
             .option("endingOffsets", beginning.first_ends)
             .option("failOnDataLoss", "false")
             .load()
@@ -165,22 +163,28 @@ class Consumer:
         except Exception as error:
             log.warning("a rehearsal failed; the first batch will say more: %s", error)
 
+    def _source(self, beginning: str) -> dict[str, str]:
+        """Options of Spark's Kafka source: the topic, from these offsets on."""
+        return {
+            **spark_options(self._settings.kafka),
+            "subscribe": self._settings.kafka.topic,
+            "startingOffsets": beginning,
+            # What a producer took back was never sent.
+            "kafka.isolation.level": "read_committed",
+            # A consumer's fetch from the batch before may still wait at the topic's end, for half a
+            # second by default, and the next batch waits for it: .35 s a batch became .16.
+            "kafka.fetch.max.wait.ms": "20",
+            # A megabyte, by default, is twenty pictures: a round trip and a stop for each.
+            "kafka.max.partition.fetch.bytes": str(8 * 2**20),
+        }
+
     def _start(self, once: bool, beginning: str) -> StreamingQuery:
         settings = self._settings
         records = (
             self._writer.spark.readStream.format("kafka")
-            .options(**spark_options(settings.kafka))
-            .option("subscribe", settings.kafka.topic)
-            .option("startingOffsets", beginning)
+            .options(**self._source(beginning))
             .option("maxOffsetsPerTrigger", self._limit)
             .option("failOnDataLoss", "true")
-            # What a producer took back was never sent.
-            .option("kafka.isolation.level", "read_committed")
-            # A consumer's fetch from the batch before may still wait at the topic's end, for half
-            # a second by default, and the next batch waits for it: .35 s a batch became .16.
-            .option("kafka.fetch.max.wait.ms", "20")
-            # A megabyte, by default, is twenty pictures: a round trip and a stop for each.
-            .option("kafka.max.partition.fetch.bytes", str(8 * 2**20))
             .load()
         )
         batches = records.writeStream.foreachBatch(self._run_batch).option(

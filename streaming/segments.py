@@ -25,7 +25,8 @@ def open_segment(lake: Lake, cache: SegmentCache, segment_id: str) -> Segment:
 def sound_segments(
     lake: Lake, cache: SegmentCache, segment_ids: Iterable[str], build: Build
 ) -> list[str]:
-    """These segments; in place of each that cannot be opened, one that was built again and stored.
+    """These segments, read ahead; in place of each that cannot be opened, one that was built again
+    and stored.
 
     Damage costs time and nothing else: all that a segment holds is in `pins`.
     """
@@ -33,6 +34,7 @@ def sound_segments(
     for segment_id in segment_ids:
         try:
             open_segment(lake, cache, segment_id)
+            cache.read_ahead(segment_id)
         except SegmentError as damage:
             segment_id = _built_again(lake, segment_id, build, damage)
         sound.append(segment_id)

@@ -233,3 +233,31 @@ def test_it_counts_what_it_was_asked_for(tmp_path, make_signatures, make_segment
     assert cache.taken_counts() == {"hit": 1, "miss": 2, "eviction": 1}
     assert again.taken_counts() == {"hit": 1, "miss": 1}
     assert again.taken_counts() == {}
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system has no posix_fadvise")
+def test_all_of_a_segment_is_read_ahead(tmp_path, built, monkeypatch):
+    segment_id, blocks = built
+    cache = SegmentCache(tmp_path, 10**9)
+    cache.open(segment_id, lambda: blocks)
+    asked = {}
+
+    def advise(file, at, length, advice):
+        assert advice == os.POSIX_FADV_WILLNEED
+        name = Path(f"/proc/self/fd/{file}").readlink().name
+        assert at == asked.get(name, 0), "no gap"
+        asked[name] = at + length
+
+    monkeypatch.setattr("neardup.index.cache._READ_AHEAD", 1000)
+    monkeypatch.setattr(os, "posix_fadvise", advise)
+    cache.read_ahead(segment_id)
+    sizes = {
+        f"{name}.npy": (tmp_path / segment_id / f"{name}.npy").stat().st_size for name in ARRAYS
+    }
+    assert asked.keys() == sizes.keys()
+    assert all(0 <= asked[name] - sizes[name] < 1000 for name in sizes)
+    assert max(sizes.values()) > 2000, "more than one piece"
+
+
+def test_a_segment_that_is_gone_is_not_read_ahead(tmp_path):
+    SegmentCache(tmp_path, 10**9).read_ahead("no-such-segment")
