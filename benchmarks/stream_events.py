@@ -1,14 +1,18 @@
 """Events for `neardup bench stream`, encoded before they are sent, and sent at a steady rate."""
 
 import io
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from neardup.benchmarks.index_data import Crowds, data_folder
@@ -49,17 +53,24 @@ def jpeg_events(n: int, seed: int) -> list[Event]:
     rng = np.random.default_rng(seed)
     files = sorted(path for name in FOLDERS for path in (data_folder() / name).glob("**/*.jpg"))
     order = rng.permutation(len(files))
-    events = []
-    for i in range(n):
-        is_copy = i % COPIES == COPIES - 1
-        at = rng.integers(0, i) if is_copy else i
-        with Image.open(files[order[at % len(files)]]) as picture:
-            left, top, right, bottom = rng.integers(0, 1 + np.array(picture.size * 2) // 20)
-            box = (left, top, picture.width - right, picture.height - bottom)
-            buffer = io.BytesIO()
-            picture.convert("RGB").crop(box).save(buffer, "JPEG", quality=90)
-        events.append(_event(i, image=buffer.getvalue()))
-    return events
+    at = np.arange(n)
+    copies = at[at % COPIES == COPIES - 1]
+    at[copies] = rng.integers(0, copies)
+    chosen = [files[i] for i in order[at % len(files)]]
+    margins = rng.random((n, 4)) / 20
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        pictures = pool.map(_cropped, chosen, margins, chunksize=64)
+        return [_event(i, image=picture) for i, picture in enumerate(pictures)]
+
+
+def _cropped(file: Path, margins: npt.NDArray[np.float64]) -> bytes:
+    """A picture without shares of its sides, left, top, right and bottom, as JPEG."""
+    with Image.open(file) as picture:
+        left, top, right, bottom = (margins * (picture.size * 2)).astype(int).tolist()
+        box = (left, top, picture.width - right, picture.height - bottom)
+        buffer = io.BytesIO()
+        picture.convert("RGB").crop(box).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
 
 
 def _event(i: int, **carried: Any) -> Event:

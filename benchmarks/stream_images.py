@@ -25,9 +25,9 @@ REPEATS = 5
 
 def run(quick: bool, seed: int) -> list[Figure]:
     """Images a second of a backlog, over a lake of PINS."""
-    plan = Plan(1_500, 10.0, RATE) if quick else Plan(6_000, 30.0, RATE)
+    plan = Plan(1_500, 10.0, RATE) if quick else Plan(15_000, 30.0, RATE)
     events = jpeg_events(plan.events, seed)
-    alone = embedded(events[: plan.backlog // 3])
+    alone = embedded(events[: plan.backlog // 7])
     with tempfile.TemporaryDirectory(prefix="neardup-images-") as name:
         directory = Path(name)
         with Broker(directory / "kafka") as broker:
