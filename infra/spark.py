@@ -35,9 +35,7 @@ _SHORT_JOBS = {
     # How often an idle stream asks Kafka for news.
     "spark.sql.streaming.pollingDelay": "50ms",
 }
-_SHORT_JOBS_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:CompileThresholdScaling=0.2"
-"""What a batch does once is compiled after 40 batches, not 200: those of the first minute take a
-tenth less time, and a start no more."""
+_SHORT_JOBS_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 _LOG4J = Path(__file__).resolve().parent / "log4j2.properties"
 _LOCAL = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 
