@@ -456,9 +456,10 @@ def _forget_log(folder: Path, version: int) -> None:
     numbered = [
         (int(number), file) for file in folder.iterdir() if (number := file.stem[:20]).isdigit()
     ]
-    checkpoints = [at for at, file in numbered if ".checkpoint" in file.name and at <= version]
+    checkpoints = (at for at, file in numbered if ".checkpoint" in file.name and at <= version)
+    first = max(checkpoints, default=0)
     for at, file in numbered:
-        if at < max(checkpoints, default=0):
+        if at < first:
             file.unlink(missing_ok=True)
 
 

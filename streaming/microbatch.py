@@ -125,7 +125,7 @@ class MicroBatch:
         self._cache = spark.sparkContext.accumulator(Counter(), Counts())
         self._scored: list[pa.Table] = []
         self._parallel = spark.sparkContext.defaultParallelism
-        self._cold = True  # no worker has loaded what searching needs
+        self._cold = False  # rehearsed, but no worker has loaded what searching needs
         self._overrides = -1  # the version of the table when it was read last
         self.state = state
         self.before_commit: Callable[[], None] = lambda: None
@@ -135,13 +135,13 @@ class MicroBatch:
         self._load_kernels()
         load = partial(warm_worker, self._settings.models, self.models.shared)
         in_every_worker(self._spark, load)
-        self._cold = False
 
     def rehearse(self, records: DataFrame) -> None:
         """Hash some records and keep nothing: now Spark has loaded what reading them needs.
 
         This process waits for that, and loads its kernels meanwhile.
         """
+        self._cold = True
         with ThreadPoolExecutor(1) as beside:
             loaded = beside.submit(self._load_kernels)
             self._hash(records)
