@@ -89,6 +89,9 @@ def memory(process: psutil.Process) -> Counter[str]:
     return taken
 
 
-def anonymous(process: psutil.Process) -> int:
-    """Bytes of driver, JVM and workers outside the page cache (Linux)."""
-    return sum(anonymous_of(member) for _, member in _family(process))
+def anonymous(process: psutil.Process) -> Counter[str]:
+    """Bytes outside the page cache by kind of process (Linux)."""
+    taken: Counter[str] = Counter()
+    for kind, member in _family(process):
+        taken[kind] += anonymous_of(member)
+    return taken

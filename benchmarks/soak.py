@@ -133,7 +133,7 @@ def _sample(seen: Watch, process: psutil.Process) -> None:
         words = seen.log.read_text("utf-8", errors="replace")[-3000:]
         raise StreamError(f"The stream has ended:\n{words}")
     seen.found.samples.append(memory(process))
-    seen.found.anonymous.append(anonymous(process))
+    seen.found.anonymous.append(anonymous(process).total())
     seen.found.open_files.append(process.num_fds())
     seen.found.files |= seen.files()
     seen.found.lag.append(seen.waiting())

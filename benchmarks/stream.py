@@ -62,7 +62,7 @@ def measured(sizes: Sequence[int], plan: Plan, events: list[Event], seed: int) -
             for n in sizes:
                 own = ours(n, plan, events, seed, directory / str(n), broker)
                 rows += judged(n, own, append, empty)
-                taken[n] = own.anonymous
+                taken[n] = own.anonymous.total()
     return rows + growth(taken)
 
 
@@ -107,12 +107,18 @@ def empty_peer(plan: Plan, events: list[Event], directory: Path, broker: Broker)
 
 
 def ours(
-    n: int, plan: Plan, events: list[Event], seed: int, directory: Path, broker: Broker
+    n: int,
+    plan: Plan,
+    events: list[Event],
+    seed: int,
+    directory: Path,
+    broker: Broker,
+    batches: str = BATCHES,
 ) -> Outcome:
-    """`neardup stream` over a lake of ``n`` pins."""
+    """`neardup stream` over a lake of ``n`` pins; ``batches``: settings of how large they are."""
     lake_of(n, seed, directory)
     kafka = topic_of(broker, f"pins-{n}")
-    config = settings_file(directory, kafka, BATCHES)
+    config = settings_file(directory, kafka, batches)
     send_all(kafka, events[: plan.backlog])
     before = stored(directory / "lake")
     run = Run(

@@ -44,7 +44,7 @@ class Outcome:
     ``start``: seconds until it was ready. From the backlog: ``rate`` in events a second, ``rates``
     by commit, ``busy`` seconds of CPU an event by kind of process, ``batches`` seconds by stage.
     At the steady rate: ``late`` seconds from `produce` to visible, by window, ``calm`` and
-    ``calm_batches``. ``memory`` in bytes by kind of process, ``anonymous`` of all of them outside
+    ``calm_batches``. ``memory`` in bytes by kind of process, ``anonymous`` what of it is outside
     the page cache; ``stored`` bytes an event by table.
     """
 
@@ -57,7 +57,7 @@ class Outcome:
     calm: dict[str, float] = field(default_factory=dict)
     calm_batches: list[dict[str, float]] = field(default_factory=list)
     memory: Counter[str] = field(default_factory=Counter)
-    anonymous: int = 0
+    anonymous: Counter[str] = field(default_factory=Counter)
     stored: dict[str, float] = field(default_factory=dict)
 
     def percentiles(self, q: float) -> list[float]:

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,30 +28,29 @@ class NumpyScorer(NamedTuple):
         return log_odds_numpy(self.classifier, left, right)
 
 
-LOAD_AFTER_SECONDS = 20.0
-"""A stream that starts behind has caught up by then, or takes longer than TensorFlow's load."""
+LOAD_SECONDS = 5.0
+"""What TensorFlow takes to load, in which a process does little else."""
 
 
 class LoadingScorer:
     """Has numpy answer until TensorFlow is there, so that no pair waits for it.
 
-    It takes five seconds to load, in which a process does little else: it begins when it is asked
-    for, or some time after the first pairs came. No score tells who gave it; TensorFlow takes two
-    fifths of numpy's time.
+    It begins to load when it is asked for, or when numpy has taken as long as loading takes: who
+    hires until the hire has cost the price, and buys then, never pays more than twice the least
+    possible (ski rental: Karlin, Manasse, Rudolph, Sleator 1988). No score tells who gave it;
+    TensorFlow takes two fifths of numpy's time.
     """
 
-    def __init__(self, classifier: Classifier, after_seconds: float = LOAD_AFTER_SECONDS) -> None:
+    def __init__(self, classifier: Classifier, load_seconds: float = LOAD_SECONDS) -> None:
         self.classifier = classifier
         self._numpy = NumpyScorer(classifier)
+        self._left = load_seconds
         self._lock = threading.Lock()
+        self._loading: threading.Thread | None = None
         self._loaded: TensorFlowScorer | None = None
-        self._later = threading.Timer(after_seconds, self.loaded)
-        self._later.daemon = True
-        self._later.start()
 
     def loaded(self) -> "TensorFlowScorer":
         """TensorFlow's scorer, as soon as it is there."""
-        self._later.cancel()
         with self._lock:
             if self._loaded is None:
                 self._loaded = TensorFlowScorer(self.classifier)
@@ -58,7 +58,15 @@ class LoadingScorer:
 
     def log_odds(self, left: Signatures, right: Signatures) -> Scores:
         """Log-odds float32 [n] of pairs of signatures uint8 [n, 128]."""
-        return (self._loaded or self._numpy).log_odds(left, right)
+        if self._loaded is not None:
+            return self._loaded.log_odds(left, right)
+        begin = time.perf_counter()
+        scores = self._numpy.log_odds(left, right)
+        self._left -= time.perf_counter() - begin
+        if self._left <= 0 and self._loading is None:
+            self._loading = threading.Thread(target=self.loaded, daemon=True)
+            self._loading.start()
+        return scores
 
 
 class TensorFlowScorer:

@@ -219,8 +219,11 @@ def _sign(plan: HashingPlan, rows: list[dict[str, Any]]) -> None:
     ends = np.cumsum([len(own) for own in vectors])
     for row, own in zip(rows, np.split(signatures, ends[:-1]), strict=True):
         row["signature"], row["views"] = own[0].tobytes(), own[1:].tobytes() or None
-        if "looks" in row:
-            row["looks"] = hasher.sign_looks(row["looks"][None])[0].tobytes()
+    seen = [row for row in rows if "looks" in row]
+    if seen:
+        looks = hasher.sign_looks(np.stack([row["looks"] for row in seen]))
+        for row, own in zip(seen, looks, strict=True):
+            row["looks"] = own.tobytes()
 
 
 @cache

@@ -85,7 +85,7 @@ def _shared_scorer() -> TensorFlowScorer:
 def test_no_pair_waits_for_tensorflow(
     bundled: Classifier, scorer: TensorFlowScorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Numpy answers while it loads, with the same bits."""
+    """Numpy answers while it loads, with the same bits; it begins once numpy has taken as long."""
     begun, may_load = threading.Event(), threading.Event()
 
     def load(classifier: Classifier) -> TensorFlowScorer:
@@ -96,9 +96,11 @@ def test_no_pair_waits_for_tensorflow(
     monkeypatch.setattr("neardup.models.scorer.TensorFlowScorer", load)
     left, right = pairs(5, 200)
     different = int((left != right).any(axis=1).sum())
-    loading, before = LoadingScorer(bundled, after_seconds=0.0), scorer.scored
-    assert begun.wait(60), "it begins without being asked for"
+    loading, before = LoadingScorer(bundled, load_seconds=1e-6), scorer.scored
+    assert not begun.is_set()
     first = loading.log_odds(left, right)
+    assert begun.wait(60), "it begins without being asked for"
+    np.testing.assert_array_equal(loading.log_odds(left, right), first)
     assert scorer.scored == before
     may_load.set()
     assert loading.loaded() is scorer
@@ -109,12 +111,14 @@ def test_no_pair_waits_for_tensorflow(
 def test_who_asks_for_tensorflow_has_it(
     bundled: Classifier, scorer: TensorFlowScorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once, however often."""
+    """Once, however often; who does not, and has few pairs, never pays for it."""
     calls = []
     monkeypatch.setattr(
         "neardup.models.scorer.TensorFlowScorer", lambda one: calls.append(one) or scorer
     )
-    loading = LoadingScorer(bundled, after_seconds=3600.0)
+    loading = LoadingScorer(bundled)
+    loading.log_odds(*pairs(5, 200))
+    assert not calls
     assert loading.loaded() is loading.loaded() is scorer
     assert calls == [bundled]
 
