@@ -99,7 +99,7 @@ def work(curve: Curve, within: float, n: int) -> Work:
         probes=probes[None, :, :, None],
         entries=entries[None, :, :, None],
         counted=n * curve.random.found[:1],
-        compared=n * curve.random.found,
+        compared=n * curve.random.found * np.array(OVERLAPS).reshape(-1, 1, 1, 1),
         scored=n * within * curve.near.found,
     )
 

@@ -126,7 +126,7 @@ def test_equal_pictures_all_find_each_other(make_segment):
     found = search(segment, signatures[:4], 0)
     assert len(found.candidates.query) == 4 * 300
     assert set(found.candidates.overlap.tolist()) == {80}
-    assert found.work.counted == found.work.compared == 4 * 300
+    assert found.work.counted == found.work.compared == 4 * 300 * 80
 
 
 def test_a_long_list_costs_no_more_than_its_bound():
