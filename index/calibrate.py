@@ -45,6 +45,7 @@ def calibrate(
     """
     steps = [_measured(n, clock) for n in pins]
     entries = tuple(8.0 * _BANDS * n for n in pins)
+    signatures = tuple(float(SIGNATURE_BYTES * n) for n in pins)
     return Costs(
         word=_word(clock),
         probe=(
@@ -52,10 +53,8 @@ def calibrate(
             Price(entries, tuple(step.neighbour for step in steps)),
         ),
         entry=Price(entries, tuple(step.entry for step in steps)),
-        count=Price(tuple(2.0 * n for n in pins), tuple(step.counting for step in steps)),
-        distance=Price(
-            tuple(float(SIGNATURE_BYTES * n) for n in pins), tuple(step.distance for step in steps)
-        ),
+        count=Price(signatures, tuple(step.counting for step in steps)),
+        distance=Price(signatures, tuple(step.distance for step in steps)),
         score=score,
     )
 

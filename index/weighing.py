@@ -109,8 +109,9 @@ def seconds(costs: Costs, bands: int, done: Work, n: int) -> Float64:
     size = 8.0 * bands * n
     probe = np.array([price.at(size) for price in costs.probe])[None, None, :, None]
     total = done.probes * probe + done.entries * costs.entry.at(size)
-    total = total + done.counted * costs.count.at(2.0 * n)
-    return np.asarray(total + done.compared * costs.distance.at(float(SIGNATURE_BYTES) * n))
+    signatures = float(SIGNATURE_BYTES) * n
+    total = total + done.counted * costs.count.at(signatures)
+    return np.asarray(total + done.compared * costs.distance.at(signatures))
 
 
 def bytes_per_pin(bands: int, sizes: list[int]) -> Float64:

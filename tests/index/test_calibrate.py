@@ -41,8 +41,7 @@ def test_sizes_are_those_of_what_is_read():
     machine = Machine()
     costs = calibrate(pins=(2**10, 2**12), clock=machine.clock)
     assert costs.entry.bytes == costs.probe[0].bytes == (64 * 8 * 2.0**10, 64 * 8 * 2.0**12)
-    assert costs.count.bytes == (2.0**11, 2.0**13)
-    assert costs.distance.bytes == (2.0**17, 2.0**19)
+    assert costs.count.bytes == costs.distance.bytes == (2.0**17, 2.0**19)
 
 
 def test_noise_makes_no_price_zero_or_negative():
