@@ -14,7 +14,7 @@ from neardup.benchmarks.stream_run import Outcome, Plan
 from neardup.infra.kafka import Broker
 
 SIZES = (1_000_000, 10_000_000)
-PLAN = Plan(backlog=24_000, seconds=30.0)
+PLAN = Plan(backlog=24_000, seconds=30.0, behind=False)  # both have TensorFlow in memory
 BATCH = 2_000
 BATCHES = f"[stream]\nfirst_events_per_batch = {BATCH}\nmax_events_per_batch = {BATCH}\n"
 """All of one size: a stream that is behind would make them larger over fewer pins."""
@@ -37,7 +37,7 @@ def run(quick: bool, seed: int) -> list[Figure]:
         f"{sizes[0]:,} pins",
         seconds(few),
         target="ratio <= 1.5",
-        quality=f"stages in s: {stages(many.batches)}; with fewer pins {stages(few.batches)}",
+        quality=f"stages in s: {stages(full(many))}; with fewer pins {stages(full(few))}",
     )
     assert row.ratio is not None
     row.met = None if quick else row.ratio <= 1.5
@@ -70,5 +70,11 @@ def run(quick: bool, seed: int) -> list[Figure]:
 
 
 def seconds(outcome: Outcome) -> list[float]:
-    """Of each batch of the backlog, but for the first two."""
-    return [sum(batch.values()) for batch in outcome.batches[2:]]
+    """Of each full batch of the backlog, but for the first two."""
+    return [sum(batch.values()) for batch in full(outcome)[2:]]
+
+
+def full(outcome: Outcome) -> list[dict[str, float]]:
+    """Stages of the full batches, of which Spark's rounding takes an event or two."""
+    batches = zip(outcome.sizes, outcome.batches, strict=True)
+    return [stages for size, stages in batches if size > 0.95 * BATCH]

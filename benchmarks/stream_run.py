@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 
 from neardup.benchmarks.processes import anonymous, cpu_seconds, memory, python_process
-from neardup.benchmarks.stream_events import PREFIX, Event, sending
+from neardup.benchmarks.stream_events import PREFIX, Event, send_all, sending
 from neardup.benchmarks.watch import Watcher, commits
 from neardup.schemas.errors import StreamError
 from neardup.schemas.settings import KafkaSettings
@@ -20,17 +20,22 @@ WINDOWS = 5
 WARM_SECONDS = 5.0
 DRAIN_SECONDS = 600.0
 
-BATCH = re.compile(r"batch \d+: .*; s: (.*)")
+BATCH = re.compile(r"batch \d+: (?:.*, )?(\d+) events, .*; s: (.*)")
 STAGE = re.compile(r"(\w+) ([\d.]+)")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much to send: ``backlog`` events at once, then ``seconds`` at ``rate`` a second."""
+    """How much to send: ``backlog`` events at once, then ``seconds`` at ``rate`` a second.
+
+    ``behind``: the backlog is there before the stream starts, which then loads TensorFlow only if
+    it is worth it; if not, all of it is loaded before the first event.
+    """
 
     backlog: int
     seconds: float
     rate: float = RATE
+    behind: bool = True
 
     @property
     def events(self) -> int:
@@ -42,7 +47,8 @@ class Outcome:
     """What a stream did with a plan.
 
     ``start``: seconds until it was ready. From the backlog: ``rate`` in events a second, ``rates``
-    by commit, ``busy`` seconds of CPU an event by kind of process, ``batches`` seconds by stage.
+    by commit, ``busy`` seconds of CPU an event by kind of process, ``batches`` seconds by stage,
+    ``sizes`` their events.
     At the steady rate: ``late`` seconds from `produce` to visible, by window, ``calm`` and
     ``calm_batches``. ``memory`` in bytes by kind of process, ``anonymous`` what of it is outside
     the page cache; ``stored`` bytes an event by table.
@@ -53,6 +59,7 @@ class Outcome:
     rates: list[float] = field(default_factory=list)
     busy: dict[str, float] = field(default_factory=dict)
     batches: list[dict[str, float]] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
     late: list[list[float]] = field(default_factory=list)
     calm: dict[str, float] = field(default_factory=dict)
     calm_batches: list[dict[str, float]] = field(default_factory=list)
@@ -76,7 +83,7 @@ class Run:
     environment: dict[str, str] = field(default_factory=dict)
 
     def of(self, plan: Plan, events: list[Event], kafka: KafkaSettings) -> Outcome:
-        """A backlog, which is in the topic already, then events at a steady rate."""
+        """A backlog, in the topic already if the plan says so, then events at a steady rate."""
         log = self.directory / "stream.log"
         outcome = Outcome()
         begin = time.monotonic()
@@ -85,11 +92,15 @@ class Run:
             python_process(self.words, log, self.environment) as process,
         ):
             outcome.start = time.monotonic() - begin
+            if not plan.behind:
+                process.suspend()  # or it would take them in small batches as they come
+                send_all(kafka, events[: plan.backlog])
+                process.resume()
             self._drain(plan, watcher, process, outcome)
-            outcome.batches = batches(log)
+            outcome.sizes, outcome.batches = batches(log)
             outcome.memory, outcome.anonymous = memory(process), anonymous(process)
             self._steady(plan, events, kafka, watcher, process, outcome)
-            outcome.calm_batches = batches(log)[len(outcome.batches) :]
+            outcome.calm_batches = batches(log)[1][len(outcome.batches) :]
         return outcome
 
     def _drain(
@@ -139,7 +150,8 @@ def wait_for(watcher: Watcher, events: int, process: psutil.Process) -> None:
         time.sleep(0.05)
 
 
-def batches(log: Path) -> list[dict[str, float]]:
-    """Seconds by stage of every batch that a stream has written of."""
+def batches(log: Path) -> tuple[list[int], list[dict[str, float]]]:
+    """Events, and seconds by stage, of every batch that a stream has written of."""
     found = BATCH.findall(log.read_text("utf-8", errors="replace"))
-    return [{name: float(s) for name, s in STAGE.findall(stages)} for stages in found]
+    sizes = [int(events) for events, _ in found]
+    return sizes, [{name: float(s) for name, s in STAGE.findall(stages)} for _, stages in found]

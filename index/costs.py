@@ -33,8 +33,8 @@ class Costs:
 
     ``word``: a band's word of a query. ``probe``: a list looked up, if only the term's own is, and
     if those one bit away are too (neighbours share cache lines). ``entry``: an entry compared; both
-    by the bytes of all entries. ``count``: a match counted, and put in its place among
-    others; ``distance``: a distance taken; both by the bytes of all signatures. ``score``: a pair scored.
+    by the bytes of all entries. ``count``: a match counted, and put in its place among others;
+    ``distance``: a distance taken; both by the bytes of all signatures. ``score``: a pair scored.
     """
 
     word: float
