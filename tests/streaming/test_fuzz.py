@@ -3,7 +3,12 @@
 `neardup bench faults` tries a million of them.
 """
 
+import subprocess
+import sys
+from pathlib import Path
+
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -81,3 +86,18 @@ def test_a_row_that_is_not_the_record_s_counts_as_lost() -> None:
     assert outcome(record, {**bad, "value": b"other"}) == "lost"
     assert outcome(record, {**bad, "offset": 4}) == "lost"
     assert outcome(record, {**bad, "reason": "unheard of"}) == "lost"
+
+
+def test_inputs_that_coverage_guides_find_nothing_more(tmp_path: Path) -> None:
+    """A few of the readers' lines are reached by few inputs: `tests/streaming/guided.py`."""
+    pytest.importorskip("atheris", reason="atheris has no wheel for this Python or system")
+    words = ["-m", "tests.streaming.guided", "-runs=20000", "-seed=7", "-max_len=800"]
+    run = subprocess.run(
+        [sys.executable, *words, f"-artifact_prefix={tmp_path}/"],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "Done 20000 runs" in run.stderr
