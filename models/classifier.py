@@ -44,6 +44,7 @@ BUNDLED = Path(__file__).parent / "data" / "classifier.npz"
 
 Signatures = npt.NDArray[np.uint8]
 Scores = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
 
 # name -> (dtype, shape), d for the width of the lens, c for the size of the crowd
 WEIGHTS: Mapping[str, tuple[str, tuple[int | str, ...]]] = {
@@ -221,13 +222,14 @@ def weigh(weights: Mapping[str, npt.NDArray[Any]], left: Signatures, right: Sign
     """The scores float32 [n] that ``weights`` (see WEIGHTS) give."""
     intercept, slope, pull, identical = weights["count"].astype(np.float64)
     scores = np.empty(len(left), np.float32)
-    crowded = crowding(weights["crowd"], left, right).astype(np.float64)
     for start in range(0, len(left), BLOCK):
         rows = slice(start, start + BLOCK)
+        distinct, one, other = _distinct(left[rows], right[rows])
+        crowded = crowd_distance(distinct, weights["crowd"]).astype(np.float64)
+        seen = through_lens(weights["lens"], distinct).astype(np.float64)
         hamming = np.bitwise_count(left[rows] ^ right[rows]).sum(axis=1, dtype=np.float64)
-        seen = (through_lens(weights["lens"], side[rows]) for side in (left, right))
-        alike = np.einsum("ij,ij->i", *(side.astype(np.float64) for side in seen))
-        score = intercept - slope * hamming + pull * crowded[rows] + alike
+        alike = np.einsum("ij,ij->i", seen[one], seen[other])
+        score = intercept - slope * hamming + pull * (crowded[one] + crowded[other]) + alike
         score = np.where(hamming == 0, identical, np.minimum(score, identical))
         scores[rows] = score * weights["unit"]
     return scores
@@ -241,9 +243,15 @@ def through_lens(lens: npt.NDArray[np.int8], signatures: Signatures) -> Scores:
 
 def crowding(crowd: Signatures, left: Signatures, right: Signatures) -> npt.NDArray[np.int64]:
     """Sums int64 [n] of both sides' ``crowd_distance``, found once for each signature."""
+    distinct, one, other = _distinct(left, right)
+    sums = crowd_distance(distinct, crowd)
+    total: npt.NDArray[np.int64] = sums[one] + sums[other]
+    return total
+
+
+def _distinct(left: Signatures, right: Signatures) -> tuple[Signatures, Rows, Rows]:
+    """The signatures of both sides, each once, and the row of each side's: few are beside many."""
     both = np.ascontiguousarray(np.concatenate([left, right]))
     rows = both.view([("row", np.void, both.shape[1])])["row"].ravel()
     _, first, back = np.unique(rows, return_index=True, return_inverse=True)
-    sums = crowd_distance(both[first], crowd)[back.ravel()]
-    total: npt.NDArray[np.int64] = sums[: len(left)] + sums[len(left) :]
-    return total
+    return both[first], back.ravel()[: len(left)], back.ravel()[len(left) :]
