@@ -5,8 +5,8 @@ What comes next reads signatures at random places of a large file, which is what
 so all pairs of some queries are first put in the order of their pins, roughly, and then a place of
 a megabyte is read for all of them. A third of the time of query by query, in four million pins.
 
-A pair that matches in several bands is there as often, which is its overlap: counted among the few
-pairs that are near, unless a plan asks for more than one.
+A pair that matches in several bands is there as often, which is its overlap: counted among the
+pairs that are near, which are few, unless a plan asks for more than one band.
 """
 
 from typing import NamedTuple
@@ -36,6 +36,7 @@ _PLACE_BITS = np.uint64(13)
 
 _BLOCK = 1024  # pairs compared with room for all of them to be near
 
+_IN_PLACE = np.uint64(2**13 - 1)
 _PIN = np.uint64(2**32 - 1)
 _QUERY_BITS = np.uint64(32)
 
@@ -111,7 +112,7 @@ def search_some(
     probes = 1 + (d if plan.flips else 0)
     whole = _frozen(np.ascontiguousarray(query_words))
     count = fitting(whole, shift, probes, offsets, MOST_ENTRIES)
-    pairs, distances, *work = _search(
+    pairs, distances, overlaps, *work = _search(
         _frozen(np.ascontiguousarray(whole[:, :count])),
         (shift, np.uint64(rest_and_tail(plan.term_bits, d))),
         (plan.flips, plan.tail_flips, plan.min_overlap, radius),
@@ -121,12 +122,12 @@ def search_some(
         words(queries[:count]),
         words(segment.signatures),
     )
-    distinct, first, overlap = np.unique(pairs, return_index=True, return_counts=True)
+    order = np.argsort(pairs)
     candidates = Candidates(
-        (distinct >> _QUERY_BITS).astype(np.int32),
-        segment.ordinals[distinct & _PIN],
-        overlap.astype(np.int32),
-        distances[first],
+        (pairs[order] >> _QUERY_BITS).astype(np.int32),
+        segment.ordinals[pairs[order] & _PIN],
+        overlaps[order],
+        distances[order],
     )
     return Found(candidates, Work(*(int(number) for number in work)), count)
 
@@ -140,7 +141,7 @@ def _frozen(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
 
 @numba.njit(cache=True, nogil=True)
 def _search(query_words, directory, limits, probes, offsets, entries, queries, signatures):  # type: ignore[no-untyped-def]
-    """Pairs, ``query << 32 | pin``, in the radius, each as often as it overlaps, with distances."""
+    """Pairs in the radius, ``query << 32 | pin``, each once, with their distances and overlaps."""
     flips, tail_flips, min_overlap, radius = limits
     matched, ends, n_entries = match(
         query_words, directory, probes, offsets, entries, (flips, tail_flips)
@@ -149,14 +150,14 @@ def _search(query_words, directory, limits, probes, offsets, entries, queries, s
     n_counted = n_compared = len(pairs)
     if min_overlap > 1:
         n_compared = _repeated(pairs, places, min_overlap)
-    near, distances = _near(pairs[:n_compared], queries, signatures, radius)
-    n_probes = len(queries) * len(offsets) * probes
-    return near, distances, n_probes, n_entries, n_counted, n_compared
+    near = _near(pairs, places, queries, signatures, radius)
+    return (*near, len(queries) * len(offsets) * probes, n_entries, n_counted, n_compared)
 
 
 @numba.njit(cache=True, nogil=True)
 def _by_place(matched, ends, n):  # type: ignore[no-untyped-def]
-    """The pairs that match, uint64, in the order of their pins' places; where each place ends."""
+    """The pairs that match, uint64, by their pins' places and in each by query; where each place
+    begins, and the last one ends."""
     queries, flat = ends.shape[1], ends.reshape(-1)
     total = flat[-1] if len(flat) else 0
     places = np.zeros((n >> _PLACE_BITS) + 2, np.int64)
@@ -166,69 +167,62 @@ def _by_place(matched, ends, n):  # type: ignore[no-untyped-def]
         places[place] += places[place - 1]
     free = places[:-1].copy()
     pairs = np.empty(total, np.uint64)
-    at = 0
-    for i in range(len(flat)):
-        query = np.uint64(i % queries) << _QUERY_BITS
-        while at < flat[i]:
-            place = matched[at] >> _PLACE_BITS
-            pairs[free[place]] = query | matched[at]
-            free[place] += 1
-            at += 1
+    for i in range(queries):
+        query = np.uint64(i) << _QUERY_BITS
+        for at in range(i, len(flat), queries):
+            for j in range(flat[at - 1] if at else 0, flat[at]):
+                place = matched[j] >> _PLACE_BITS
+                pairs[free[place]] = query | matched[j]
+                free[place] += 1
     return pairs, places
 
 
 @numba.njit(cache=True, nogil=True)
 def _repeated(pairs, places, least):  # type: ignore[no-untyped-def]
-    """Move the pairs that are there ``least`` times to the front; how many, repeats included.
-
-    They are counted place by place, in a hash table with linear probing.
-    """
-    largest = (places[1:] - places[:-1]).max()
-    bits = 1
-    while 1 << bits < 2 * largest:
-        bits += 1
-    known, counts = np.empty(1 << bits, np.uint64), np.empty(1 << bits, np.uint32)
-    kept = 0
-    for place in range(len(places) - 1):
-        own = pairs[places[place] : places[place + 1]]
-        counts[:] = 0
-        for pair in own:
-            slot = _slot(known, counts, bits, pair)
-            known[slot] = pair
-            counts[slot] += 1
-        for pair in own:
-            pairs[kept] = pair
-            kept += counts[_slot(known, counts, bits, pair)] >= least
+    """Keep the pairs that are there ``least`` times, at the front; how many, repeats included.
+    ``places`` become those of what is kept."""
+    counts = np.zeros(1 << _PLACE_BITS, np.uint32)
+    begin = kept = 0
+    for place in range(1, len(places)):
+        while begin < places[place]:
+            end = begin
+            while end < places[place] and pairs[end] >> _QUERY_BITS == pairs[begin] >> _QUERY_BITS:
+                counts[pairs[end] & _IN_PLACE] += 1
+                end += 1
+            own, begin = pairs[begin:end].copy(), end
+            for pair in own:
+                pairs[kept] = pair
+                kept += counts[pair & _IN_PLACE] >= least
+            for pair in own:
+                counts[pair & _IN_PLACE] = 0
+        places[place] = kept
     return kept
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
-def _slot(known, counts, bits, pair):  # type: ignore[no-untyped-def]
-    """Where a pair is counted (multiplicative hashing: Knuth, volume 3, section 6.4)."""
-    slot = np.int64((pair * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - bits))
-    while counts[slot] and known[slot] != pair:
-        slot = (slot + 1) & (len(known) - 1)
-    return slot
-
-
 @numba.njit(cache=True, nogil=True)
-def _near(pairs, queries, signatures, radius):  # type: ignore[no-untyped-def]
-    """Those of the pairs that are at most ``radius`` bits apart, with their distances int32."""
-    near, distances = np.empty(_BLOCK, np.uint64), np.empty(_BLOCK, np.int32)
+def _near(pairs, places, queries, signatures, radius):  # type: ignore[no-untyped-def]
+    """The pairs that are at most ``radius`` bits apart, each once; distances and overlaps int32."""
+    near = np.empty(_BLOCK, np.uint64)
+    distances, overlaps = np.empty(_BLOCK, np.int32), np.empty(_BLOCK, np.int32)
+    known = np.full(1 << _PLACE_BITS, -1, np.int64)
     left, right = queries.reshape(-1), signatures.reshape(-1)
     size = 0
-    for begin in range(0, len(pairs), _BLOCK):
-        if size + _BLOCK > len(near):
-            near, distances = grown(near), grown(distances)
-        size = _compare(pairs, begin, left, right, radius, near, distances, size)
-    return near[:size], distances[:size]
+    for place in range(len(places) - 1):
+        first = size
+        for begin in range(places[place], places[place + 1], _BLOCK):
+            if size + _BLOCK > len(near):
+                near, distances, overlaps = grown(near), grown(distances), grown(overlaps)
+            block = begin, min(begin + _BLOCK, places[place + 1])
+            size = _compare(pairs, block, left, right, radius, near, distances, size)
+        size = _distinct(near, distances, overlaps, known, first, size)
+    return near[:size], distances[:size], overlaps[:size]
 
 
 @numba.njit(cache=True, nogil=True)
-def _compare(pairs, begin, left, right, radius, near, distances, size):  # type: ignore[no-untyped-def]
+def _compare(pairs, block, left, right, radius, near, distances, size):  # type: ignore[no-untyped-def]
     """Append the near ones of a block of pairs: how many there are then. No branches, and no array
     that may become another one, which would take twice the time."""
-    for at in range(begin, min(begin + _BLOCK, len(pairs))):
+    for at in range(block[0], block[1]):
         ahead = np.int64(pairs[min(at + _AHEAD, len(pairs) - 1)] & _PIN) * WORDS
         prefetch(right, ahead)
         prefetch(right, ahead + WORDS // 2)
@@ -237,6 +231,23 @@ def _compare(pairs, begin, left, right, radius, near, distances, size):  # type:
         distance = _distance(left, i, right, j)
         near[size], distances[size] = pair, distance
         size += distance <= np.uint64(radius)
+    return size
+
+
+@numba.njit(cache=True, nogil=True)
+def _distinct(near, distances, overlaps, known, first, end):  # type: ignore[no-untyped-def]
+    """Each pair of a place once, with how often it was there; where they end then. ``known``: where
+    a pin of any place was written last, for whichever query."""
+    size = begin = first
+    for i in range(first, end):
+        if near[i] >> _QUERY_BITS != near[max(i - 1, first)] >> _QUERY_BITS:
+            begin = size
+        pin = near[i] & _IN_PLACE
+        if known[pin] < begin:
+            known[pin] = size
+            near[size], distances[size], overlaps[size] = near[i], distances[i], 0
+            size += 1
+        overlaps[known[pin]] += 1
     return size
 
 
