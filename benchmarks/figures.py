@@ -27,6 +27,7 @@ BENCHMARKS = {
     "clusters": "Components, the k-cut and the fold, beside libraries and the exact optimum.",
     "stream": "How late, how fast and at what price, beside Spark alone.",
     "faults": "What it costs that any process may be killed at any moment.",
+    "soak": "An hour at a steady rate with a burst in it: memory, files, batch times.",
     "stream_large": "The same over ten million pins, beside one million.",
     "stream_images": "The stream of JPEG bytes, beside decoding and the network alone.",
     "commits": "A day of micro-batches: what a commit costs at its end.",
