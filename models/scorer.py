@@ -38,7 +38,7 @@ class LoadingScorer:
     It begins to load when it is asked for, or when numpy has taken as long as loading takes: who
     hires until the hire has cost the price, and buys then, never pays more than twice the least
     possible (ski rental: Karlin, Manasse, Rudolph, Sleator 1988). No score tells who gave it;
-    TensorFlow takes two fifths of numpy's time.
+    TensorFlow takes nine tenths of numpy's time.
     """
 
     def __init__(self, classifier: Classifier, load_seconds: float = LOAD_SECONDS) -> None:
