@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -83,15 +83,16 @@ def cpu_seconds(process: psutil.Process) -> Counter[str]:
 
 def memory(process: psutil.Process) -> Counter[str]:
     """Bytes by kind: the proportional set size where the system tells it."""
-    taken: Counter[str] = Counter()
-    for kind, member in _family(process):
-        taken[kind] += memory_of(member)
-    return taken
+    return _by_kind(process, memory_of)
 
 
 def anonymous(process: psutil.Process) -> Counter[str]:
     """Bytes outside the page cache by kind of process (Linux)."""
+    return _by_kind(process, anonymous_of)
+
+
+def _by_kind(process: psutil.Process, measure: Callable[[psutil.Process], int]) -> Counter[str]:
     taken: Counter[str] = Counter()
     for kind, member in _family(process):
-        taken[kind] += anonymous_of(member)
+        taken[kind] += measure(member)
     return taken

@@ -4,7 +4,6 @@ A real broker, `neardup stream` as a process of its own. Seen from outside: memo
 process, files of each table, seconds of a batch, events that wait.
 """
 
-import re
 import tempfile
 import threading
 import time
@@ -20,6 +19,7 @@ from statistics import median
 import numpy as np
 import psutil
 
+from neardup.benchmarks import stream_run
 from neardup.benchmarks.figures import Figure, figure
 from neardup.benchmarks.processes import NEARDUP, anonymous, memory, python_process
 from neardup.infra.kafka import Broker
@@ -48,8 +48,6 @@ topic = "soak"
 flush_pins = 512
 maintenance_seconds = 30
 """
-_BATCH = re.compile(r"batch \d+: (\d+) events, .*; s: (.*)")
-_STAGE = re.compile(r"[\d.]+")
 
 
 @dataclass
@@ -178,8 +176,8 @@ def _events(seed: int) -> Iterator[PinEvent]:
 
 def batches(log: Path) -> list[tuple[int, float]]:
     """(events, seconds) of every batch that a stream has written of."""
-    found = _BATCH.findall(log.read_text("utf-8", errors="replace"))
-    return [(int(events), sum(map(float, _STAGE.findall(stages)))) for events, stages in found]
+    sizes, stages = stream_run.batches(log)
+    return [(events, sum(own.values())) for events, own in zip(sizes, stages, strict=True)]
 
 
 def rows(seconds: float, rate: float, seed: int) -> list[Figure]:

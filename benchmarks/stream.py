@@ -38,8 +38,15 @@ SIZES = (0, 100_000, 1_000_000)
 JUDGED = 1_000_000
 SIGNATURE_AND_ID = 128 + len("pin-00000000")
 EMPTY_SECONDS = 20.0
-BATCHES = "[stream]\nfirst_events_per_batch = 4000\nmax_events_per_batch = 4000\n"
-"""Of the stream and its peers, all alike: Spark's own would take a whole backlog in one commit."""
+
+
+def of_size(events: int) -> str:
+    """Settings by which all batches of a backlog hold so many events, from the first on."""
+    return f"[stream]\nfirst_events_per_batch = {events}\nmax_events_per_batch = {events}\n"
+
+
+BATCHES = of_size(4_000)
+"""Of the stream and its peers: Spark's own would take a whole backlog in one commit."""
 PEER = ["-m", "neardup.benchmarks.stream_peers"]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from neardup.benchmarks.figures import Figure, compared, figure
-from neardup.benchmarks.stream import by_kind, ours, stages
+from neardup.benchmarks.stream import by_kind, of_size, ours, stages
 from neardup.benchmarks.stream_events import embedding_events
 from neardup.benchmarks.stream_run import Outcome, Plan
 from neardup.infra.kafka import Broker
@@ -16,7 +16,6 @@ from neardup.infra.kafka import Broker
 SIZES = (1_000_000, 10_000_000)
 PLAN = Plan(backlog=24_000, seconds=30.0, behind=False)  # both have TensorFlow in memory
 BATCH = 2_000
-BATCHES = f"[stream]\nfirst_events_per_batch = {BATCH}\nmax_events_per_batch = {BATCH}\n"
 """All of one size: a stream that is behind would make them larger over fewer pins."""
 
 
@@ -28,7 +27,8 @@ def run(quick: bool, seed: int) -> list[Figure]:
         directory = Path(name)
         with Broker(directory / "kafka") as broker:
             few, many = (
-                ours(n, PLAN, events, seed, directory / str(n), broker, BATCHES) for n in sizes
+                ours(n, PLAN, events, seed, directory / str(n), broker, of_size(BATCH))
+                for n in sizes
             )
     row = compared(
         f"{sizes[1]:,} pins: a batch of {BATCH:,} events of a backlog",

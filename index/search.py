@@ -36,7 +36,7 @@ _PLACE_BITS = np.uint64(13)
 
 _BLOCK = 1024  # pairs compared with room for all of them to be near
 
-_IN_PLACE = np.uint64(2**13 - 1)
+_IN_PLACE = np.uint64((1 << int(_PLACE_BITS)) - 1)
 _PIN = np.uint64(2**32 - 1)
 _QUERY_BITS = np.uint64(32)
 
