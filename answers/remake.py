@@ -20,6 +20,7 @@ from neardup.answers.checks.clusters import unlikely
 from neardup.answers.refold import Evidences, fold_anew, refold
 from neardup.answers.salvage import replace
 from neardup.answers.verify import verify
+from neardup.clusters.generations import generation_row
 from neardup.clusters.ledger import LOG_ORDER
 from neardup.index.exemplars import Exemplars
 from neardup.index.from_log import EXEMPLAR_COLUMNS, exemplars_of, segment_of, spans_between
@@ -28,12 +29,15 @@ from neardup.index.plans import current_plan, ensure_plan
 from neardup.index.policy import Span, live_segments
 from neardup.index.segment import SegmentName, decode_segment
 from neardup.index.terms import TermPlan
-from neardup.schemas.damage import Damage
+from neardup.schemas.damage import Damage, LostFile
 from neardup.schemas.errors import SegmentError
 from neardup.schemas.lake import Lake, segment_blocks
 from neardup.schemas.tables import GENERATIONS, MODELS, SEGMENTS
 
 Row = dict[str, Any]
+
+STALE = ".clusters.stale"
+"""A file in the lake's folder, while the current generation lacks rows that it began with."""
 
 
 @dataclass
@@ -138,14 +142,14 @@ def generations(work: Work) -> None:
 
 
 def _held(lake: Lake) -> dict[int, Row]:
-    """Of each generation in `clusters`: the batch that its compaction saw last, its pins then, and
-    the last batch folded into it."""
+    """Of each generation in `clusters`: the batch that its compaction saw last, as far as its rows
+    say it, and the last batch folded into it."""
     rows = lake.rows(
         """SELECT generation, max(batch_seq) AS folded,
-               CASE generation WHEN 0 THEN -1 ELSE first END AS through_batch_seq,
-               CASE WHEN generation > 0 THEN count(*) FILTER (batch_seq = first) END AS pins
-        FROM (SELECT *, min(batch_seq) OVER (PARTITION BY generation) AS first FROM clusters)
-        GROUP BY generation, first"""
+               CASE generation WHEN 0 THEN -1 ELSE coalesce(
+                   max(batch_seq) FILTER (component IS NOT NULL), min(batch_seq)
+               ) END AS through_batch_seq
+        FROM clusters GROUP BY generation"""
     )
     return {row.pop("generation"): row for row in rows}
 
@@ -161,13 +165,12 @@ def _filler(out: list[Row], needed: int, held: dict[int, Row]) -> Row:
 
 
 def _row(sequence: int, generation: int, status: str, held: dict[int, Row]) -> Row:
-    found = held.get(generation, {"through_batch_seq": -1, "pins": None})
+    found = held.get(generation, {"through_batch_seq": -1})
     return {
         "sequence": sequence,
         "generation": generation,
         "status": status,
         "through_batch_seq": found["through_batch_seq"],
-        "pins": found["pins"],
         "written_at": datetime.now(UTC),
     }
 
@@ -195,16 +198,22 @@ def take_back(work: Work) -> None:
 
 
 def clusters(work: Work) -> None:
-    """The current generation: what its batches changed is folded again; if that did not help, the
-    whole log is, into a generation of its own."""
+    """The current generation: what its batches changed is folded again; if that did not help, or
+    cannot, the whole log is, into a generation of its own."""
     lake = work.lake
     work.keep("clusters")
-    if work.refolded:
+    if work.refolded or is_stale(lake.path):
         fold_anew(lake, work.evidences(lake))
+        (lake.path / STALE).unlink(missing_ok=True)
         return
     work.refolded = True
     forget_folded(lake.path)
     refold(lake, work.evidences(lake))
+
+
+def is_stale(lake: Path) -> bool:
+    """Whether pins may seem to be where they were before a compaction whose rows are lost."""
+    return (lake / STALE).exists()
 
 
 def forget_folded(lake: Path) -> None:
@@ -218,19 +227,35 @@ def forget_folded(lake: Path) -> None:
 def kept_memberships(lake: Path, damage: Damage) -> str:
     """Which readable rows of a damaged `clusters` stay, as a condition in SQL.
 
-    What a batch changed is folded again, so of a damaged generation what its compaction wrote
-    stays: of the current one as far as it can be read, of others if it is whole.
+    Those of whole generations, and of the current one what it began with: what its batches changed
+    is folded again. That some of what it began with is lost is noted in the lake (``is_stale``),
+    for no check might tell, and this repair may be killed.
     """
-    lost = {file.partition.get("generation") for file in damage.files}
+    lost: dict[int, list[LostFile]] = {}
+    for file in damage.files:
+        if "generation" in file.partition:
+            lost.setdefault(int(file.partition["generation"]), []).append(file)
     conditions = []
-    for generation, (through, pins, is_current) in bases(lake).items():
-        if str(generation) not in lost:
+    for generation, base in bases(lake).items():
+        if generation not in lost:
             continue
-        base = f"generation = {generation} AND batch_seq <= {through}"
-        whole = f"(SELECT count(*) FROM salvaged WHERE {base}) = {-1 if pins is None else pins}"
-        kept = base if is_current else f"{base} AND {whole}"
-        conditions.append(f"(generation <> {generation} OR ({kept}))")
+        if not base.is_current:
+            conditions.append(f"generation <> {generation}")
+            continue
+        conditions.append(f"(generation <> {generation} OR batch_seq <= {base.through})")
+        first = (file.bounds.get("batch_seq", (0, 0))[0] for file in lost[generation])
+        if min(first) <= base.through:
+            (lake / STALE).touch()
     return " AND ".join(conditions) or "true"
+
+
+def remove_lost(lake: Lake) -> None:
+    """Generations that have no row any more are removed ones: nobody can go back to them. The
+    stream's own is no such: it is the fold of the whole log."""
+    held = _held(lake)
+    for generation, base in bases(lake.path).items():
+        if not base.is_current and base.through >= 0 and generation not in held:
+            generation_row(lake, generation, "removed", through_batch_seq=base.through)
 
 
 def kept_history(lake: Path) -> str:
@@ -248,22 +273,21 @@ def kept_history(lake: Path) -> str:
 
 
 class Base(NamedTuple):
-    """What a compaction wrote of a generation: through which batch, of how many pins."""
+    """What a generation began with: the batches up to ``through``."""
 
     through: int
-    pins: int | None
     is_current: bool
 
 
 def bases(lake: Path) -> dict[int, Base]:
-    """Of each generation that `generations` knows; -1 and None of the stream's own."""
+    """Of each generation in `generations` that is not removed; -1 of the stream's own."""
     table = DeltaTable(str(lake / "generations")).to_pyarrow_table()
     rows = sorted(table.to_pylist(), key=lambda row: row["sequence"])
     current = [row["generation"] for row in rows if row["status"] == "published"][-1:]
     return {
-        row["generation"]: Base(row["through_batch_seq"], row["pins"], row["generation"] in current)
-        for row in rows
-        if row["status"] == "published"
+        generation: Base(row["through_batch_seq"], generation in current)
+        for generation, row in {row["generation"]: row for row in rows}.items()
+        if row["status"] != "removed"
     }
 
 

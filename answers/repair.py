@@ -131,6 +131,11 @@ class Repair:
             for part in parts:
                 self.say(f"{', '.join(sorted(part.checks & _broken(report)))}: {part.does}")
                 part.make(work)
+        if "generations" not in _broken(report):
+            if remake.is_stale(self.path):
+                self.say("rows that a compaction wrote are lost: the log is folded again")
+                remake.clusters(work)
+            remake.remove_lost(work.lake)
         if not {"generations", "memberships"} & _broken(report):
             folded = refold(work.lake, self.evidences(work.lake)) if _is_begun(work.lake) else 0
             if folded:

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from neardup.benchmarks.classifier_data import Codes
 from neardup.clusters.compaction import prepare
 from neardup.clusters.generations import generation_row, prepared_generation, publish_alone
 from neardup.clusters.ledger import FOLDED, Ledger, commit, fold_rows, restore
 from neardup.clusters.recompute import Recipe
+from neardup.clusters.snapshot import snapshot
 from neardup.clusters.work import Here
 from neardup.index.exemplars import NOBODY, Exemplars
 from neardup.index.search import Candidates
@@ -72,10 +72,8 @@ class Life:
 
     def components(self) -> Int64:
         """By ordinal the component as the newest compaction found it, int64 [n]."""
-        own = ds.field("generation") == self._lake.current_generation()
-        rows = self._lake.read("clusters", ["ordinal", "component"], own).sort_by("ordinal")
-        found: Int64 = rows["component"].to_numpy()
-        return found
+        now = snapshot(self._lake, self._lake.current_generation())
+        return now.components[now.live]
 
 
 def some(pictures: Codes, rows: slice | npt.NDArray[np.integer]) -> Codes:

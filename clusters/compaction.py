@@ -39,6 +39,9 @@ Int64 = npt.NDArray[np.int64]
 
 FEW = 100
 """So many pins may move whatever share of a small lake they are."""
+ROWS_A_PIN = 1.25
+"""So many rows of a live pin has a generation at most when it begins: readers pass over all but the
+newest."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,8 @@ def prepare(
     log.info("generation %d, %d pins recomputed: %s", generation, len(todo), figures)
     _guard(figures, max_moved_share)
     if not dry_run:
-        lake.append("clusters", _rows(now, placed, generation))
+        if since is None or not _write_changes(lake, now, placed, generation, todo):
+            lake.append("clusters", _rows(now, placed, generation, np.arange(len(now.live))))
         crash_point("compaction.written")
         generation_row(lake, generation, "prepared", **figures)
     return Outcome(generation, len(todo), figures, history(now.cluster_ids, placed.cluster_ids))
@@ -189,17 +193,55 @@ def _guard(figures: dict[str, Any], max_moved_share: float) -> None:
     )
 
 
-def _rows(now: Snapshot, placed: Placed, generation: int) -> pa.Table:
-    """The rows of ``clusters``, one for each live pin."""
-    n = len(now.live)
+def _write_changes(lake: Lake, now: Snapshot, placed: Placed, generation: int, todo: Int64) -> bool:
+    """Have the generation begin with the rows of the one before, and write what is other than them.
+
+    False, and nothing is done, if it had more than ROWS_A_PIN then. What is carried over are the
+    batches before ``now.through``: a pin has one row of a batch, and this compaction's rows are of
+    that one. So a generation has the same rows, whichever files hold them.
+    """
+    carried = lake.carried(now.generation, now.through)
+    is_other = now.moved.copy()
+    is_other[place(now.live, todo)] = True
+    others = np.flatnonzero(is_other)
+    if carried.total + len(others) + len(now.left) > ROWS_A_PIN * len(now.live):
+        return False
+    rows = [_rows(now, placed, generation, others), _left(now, generation)]
+    held = carried.rows.append_column(
+        CLUSTERS.schema.field("generation"), pa.array(np.full(len(carried.rows), generation))
+    )
+    rows = pa.concat_tables([*rows, held.select(CLUSTERS.schema.names)])
+    if len(rows):
+        lake.append("clusters", rows)
+    crash_point("compaction.changed")
+    if carried.files:
+        lake.carry(carried.files, generation)
+    return True
+
+
+def _rows(now: Snapshot, placed: Placed, generation: int, at: Int64) -> pa.Table:
+    """The rows of ``clusters`` for the live pins at these places."""
     columns = [
-        now.pin_ids.take(pa.array(now.live)),
-        pa.array(now.live),
-        pa.array(placed.cluster_ids),
-        now.pin_ids.take(pa.array(placed.heads)),
-        pa.array(placed.heads),
-        pa.array(np.full(n, generation, np.int64)),
-        pa.array(np.full(n, now.through, np.int64)),
-        pa.array(placed.components),
+        now.pin_ids.take(pa.array(now.live[at])),
+        pa.array(now.live[at]),
+        pa.array(placed.cluster_ids[at]),
+        now.pin_ids.take(pa.array(placed.heads[at])),
+        pa.array(placed.heads[at]),
+        pa.array(np.full(len(at), generation)),
+        pa.array(np.full(len(at), now.through)),
+        pa.array(placed.components[at]),
     ]
     return pa.Table.from_arrays(columns, schema=CLUSTERS.schema)
+
+
+def _left(now: Snapshot, generation: int) -> pa.Table:
+    """The rows of pins that are gone since batch ``now.through``."""
+    n = len(now.left)
+    columns = {
+        "pin_id": now.pin_ids.take(pa.array(now.left)),
+        "ordinal": pa.array(now.left),
+        "generation": pa.array(np.full(n, generation)),
+        "batch_seq": pa.array(np.full(n, now.through)),
+    }
+    nothing = {name: pa.nulls(n) for name in CLUSTERS.schema.names if name not in columns}
+    return pa.table(columns | nothing).select(CLUSTERS.schema.names).cast(CLUSTERS.schema)

@@ -247,7 +247,8 @@ def covered_by(lake: Lake, generation: int, written: pa.ChunkedArray) -> int:
     """The same, from ``batch_seq`` of the generation's rows."""
     own = ds.field("generation") == generation
     began = lake.read("generations", ["through_batch_seq"], own)["through_batch_seq"]
-    return int(pc.max(pa.chunked_array([*written.chunks, *began.chunks], pa.int64())).as_py())
+    last = pc.max(pa.chunked_array([*written.chunks, *began.chunks], pa.int64())).as_py()
+    return -1 if last is None else int(last)
 
 
 def catch_up(lake: Lake, ledger: Ledger, until: int | None = None) -> None:

@@ -29,8 +29,10 @@ class Snapshot:
     ``pin_ids``: of all pin versions so far, by ordinal; ``seen`` bool [all versions]: whether they
     have looks. ``live`` int64 [n]: the ordinals of those that have not ended, ascending;
     ``cluster_ids`` and ``heads`` int64 [n]: where they stand.
-    ``components`` int64 [all versions]: by ordinal, as the compaction that began the generation
-    wrote them; NOBODY for pins that came later or had ended.
+    ``components`` int64 [all versions]: by ordinal, as the last compaction that weighed the pin
+    wrote them; NOBODY for pins that none has.
+    ``moved`` bool [n]: of which live pins, ``left`` int64 [k]: of which ordinals of pins that are
+    gone, batch ``through`` wrote a row.
     """
 
     generation: int
@@ -41,6 +43,8 @@ class Snapshot:
     cluster_ids: Int64
     heads: Int64
     components: Int64
+    moved: npt.NDArray[np.bool_]
+    left: Int64
 
 
 def snapshot(lake: Lake, generation: int) -> Snapshot:
@@ -57,13 +61,16 @@ def snapshot(lake: Lake, generation: int) -> Snapshot:
     filled = (pc.fill_null(written[name], NOBODY).to_numpy() for name in columns)
     ordinals, ids, heads, batches, components = filled
     newest = _newest(ordinals, batches, len(pin_ids))[live]
-    by_pin = np.full(len(pin_ids), NOBODY)
-    by_pin[ordinals[components != NOBODY]] = components[components != NOBODY]
-    changed = np.unique(ids[components == NOBODY])  # clusters that the stream wrote a row of
+    weighed = np.flatnonzero(components != NOBODY)
+    last = _newest(ordinals[weighed], batches[weighed], len(pin_ids), of_none=NOBODY)
+    by_pin = np.append(components[weighed], NOBODY)[last]
+    changed = np.unique(ids[batches > batches.min(initial=through)])  # the rest has its first rows
     stands, head = ids[newest], heads[newest]
     rows, pins = among(changed, ids), among(changed, stands)
     head[pins] = _heads(ids[rows], heads[rows], batches[rows], stands[pins])
-    return Snapshot(generation, through, pin_ids, seen, live, stands, head, by_pin)
+    left = np.sort(ordinals[(ids == NOBODY) & (batches == through)])
+    moved = batches[newest] == through
+    return Snapshot(generation, through, pin_ids, seen, live, stands, head, by_pin, moved, left)
 
 
 def _complete(lake: Lake, covered: int) -> int:
@@ -92,10 +99,10 @@ def _by_ordinal(rows: pa.Table) -> pa.Table:
     return rows if in_order else rows.take(pa.array(np.argsort(ordinals)))
 
 
-def _newest(ordinals: Int64, batches: Int64, n: int) -> Int64:
-    """The newest row of each of n pins, int64 [n]; of those without a row any."""
+def _newest(ordinals: Int64, batches: Int64, n: int, of_none: int = 0) -> Int64:
+    """The newest row of each of n pins, int64 [n]; ``of_none``: of those without a row."""
     order = np.argsort(batches, kind="stable")  # of a whole generation at once nearly in order
-    newest = np.zeros(n, np.int64)
+    newest = np.full(n, of_none, np.int64)
     newest[ordinals[order]] = order  # of equal places the last counts
     return newest
 

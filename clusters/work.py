@@ -12,8 +12,7 @@ from neardup.clusters.components import forest
 from neardup.clusters.evidence import Evidence, Links
 from neardup.clusters.links import LoggedLinks, logged_links
 from neardup.clusters.recompute import Pins, Recipe, recompute
-from neardup.clusters.treap import NOBODY
-from neardup.index.store import looks_of, stacked
+from neardup.index.store import looks_of, signatures_of
 from neardup.schemas.lake import Lake
 
 Int64 = npt.NDArray[np.int64]
@@ -81,13 +80,16 @@ class Here:
         """Pins are everywhere in the log, so all of it is read, and a batch is cut down at once:
         twice as fast as by a filter. An ordinal is an added pin's alone."""
         batches = self._lake.batches("pins", COLUMNS)
-        return pa.Table.from_batches([_of(ordinals, batch) for batch in batches])
+        is_wanted = np.zeros(ordinals.max(initial=-1) + 2, np.bool_)  # the last: any later pin
+        is_wanted[ordinals] = True
+        return pa.Table.from_batches([_of(is_wanted, batch) for batch in batches])
 
 
-def _of(ordinals: Int64, rows: pa.RecordBatch) -> pa.RecordBatch:
-    """The rows of these pins, ascending, of a stretch of the log."""
-    own = pc.fill_null(rows.column("ordinal"), NOBODY).to_numpy()
-    return rows.take(pa.array(np.flatnonzero(among(ordinals, own))))
+def _of(is_wanted: npt.NDArray[np.bool_], rows: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows of wanted pins, bool by ordinal, of a stretch of the log."""
+    own = pc.fill_null(rows.column("ordinal"), len(is_wanted)).to_numpy()
+    places = np.minimum(own, len(is_wanted) - 1)
+    return rows.take(pa.array(np.flatnonzero(is_wanted[places])))
 
 
 def trusted_forest(evidence: Evidence, live: Live, links: LoggedLinks) -> tuple[Int64, Int64]:
@@ -105,7 +107,7 @@ def parts_of(recipe: Recipe, todo: Todo, rows: pa.Table) -> Done:
     ordinals = rows.column("ordinal").to_numpy()
     at = place(todo.ordinals, ordinals)
     pins = Pins(
-        stacked(rows.column("signature").to_pylist()),
+        signatures_of(rows.column("signature").combine_chunks()),
         looks_of(rows.column("looks").combine_chunks()),
         todo.components[at],
         _pixels(rows),

@@ -23,6 +23,7 @@ PLACES = {
     "merge.decoded": "it is decoded on this host, not searched yet",
     "cache.written": "a decoded segment is in files aside",
     "cache.named": "the files have their name; nobody has opened them",
+    "compaction.changed": "what differs from the generation before is written, no file is carried",
     "compaction.written": "the rows of a generation are in `clusters`, it is not announced",
     "publish.restored": "a prepared generation is read, not caught up",
     "publish.caught_up": "it has every batch; readers still see the one before",

@@ -23,10 +23,12 @@ from deltalake import (
     write_deltalake,
 )
 from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.transaction import AddAction
 from filelock import FileLock, Timeout
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random
 
+from neardup.schemas.carried import Carried, carried, linked
 from neardup.schemas.crash import crash_point
 from neardup.schemas.damage import UNREADABLE, first_line, opened, unreadable
 from neardup.schemas.errors import LakeError, SegmentError, StreamError
@@ -247,6 +249,27 @@ class Lake:
             "generations", ["sequence", "generation"], ds.field("status") == "published"
         ).to_pylist()
         return max(((row["sequence"], row["generation"]) for row in rows), default=None)
+
+    def carried(self, generation: int, before: int) -> Carried:
+        """The rows of a generation's batches before ``before``, for ``carry``."""
+        with _sentences(self.path, "clusters"):
+            return carried(self.table("clusters"), self.path / "clusters", generation, before)
+
+    def carry(self, files: list[dict[str, Any]], generation: int) -> None:
+        """One commit that gives a generation the rows of another's files, without writing them."""
+        with _sentences(self.path, "clusters"):
+            self._carry(linked(files, self.path / "clusters", generation))
+
+    @_again
+    def _carry(self, actions: list[AddAction]) -> None:
+        table = self.table("clusters")
+        table.create_write_transaction(
+            actions,
+            "append",
+            table.schema(),
+            TABLES["clusters"].partition_by,
+            post_commithook_properties=_NO_HOOKS,
+        )
 
     @_again
     def remove_generation(self, generation: int) -> None:

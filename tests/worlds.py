@@ -78,6 +78,11 @@ class World:
             self.live[pin_id] = ordinal
         self._write(rows)
 
+    def delete(self) -> None:
+        """A batch in which one pin goes."""
+        pin_id = str(self.rng.choice(sorted(self.live))) if self.live else "p000"
+        self._write([self._row(pin_id, 0, "delete", previous=self.live.pop(pin_id, None))])
+
     def speak(self) -> None:
         """A word about two pins, if it can be true, in a batch of its own."""
         known = sorted(self.live)
@@ -91,6 +96,10 @@ class World:
         if kind == "forget":
             spoken = self.lake.dataset("overrides").count_rows()
             names = {"forgets": int(self.rng.integers(0, max(spoken, 1)))}
+        self.say(kind, **names)
+
+    def say(self, kind: str, **names: Any) -> None:
+        """A word in a batch of its own, if it can be true."""
         try:
             say(self.lake, kind, "someone", "a test", **names)
         except OverrideError:
@@ -123,7 +132,8 @@ class World:
 
     def _signature(self) -> np.ndarray:
         bits = self.rng.random(1024) < self.rng.uniform(0, 0.2)
-        signature: np.ndarray = self.centres[self.rng.integers(0, 6)] ^ np.packbits(bits)
+        centre = self.centres[self.rng.integers(0, len(self.centres))]
+        signature: np.ndarray = centre ^ np.packbits(bits)
         return signature
 
     def _links(self, signature: np.ndarray, batch: list[np.ndarray]) -> list[dict[str, Any]]:

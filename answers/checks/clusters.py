@@ -81,6 +81,12 @@ def cluster_ids(snapshot: Snapshot) -> Violations:
             FROM announced g JOIN generations p
                 ON p.status = 'published' AND p.sequence < g.sequence
             GROUP BY g.generation
+        ), begun AS (
+            SELECT c.generation, cluster_id, max(batch_seq) AS batch_seq,
+                   max_by(members, batch_seq) AS members
+            FROM counted c JOIN parents ON c.generation = parents.generation
+                AND c.batch_seq <= parents.through
+            GROUP BY c.generation, cluster_id
         )
         SELECT generation, cluster_id, next AS batch_seq, 'it was gone before' AS wrong
         FROM counted WHERE members = 0 AND next IS NOT NULL
@@ -89,10 +95,10 @@ def cluster_ids(snapshot: Snapshot) -> Violations:
         FROM moves WHERE cluster_id >> {FOUNDER_BITS} > generation GROUP BY generation, cluster_id
         UNION ALL
         SELECT child.generation, child.cluster_id, child.batch_seq, 'the generation before had none'
-        FROM counted child JOIN parents ON child.generation = parents.generation
-            AND child.batch_seq <= parents.through
+        FROM begun child JOIN parents ON child.generation = parents.generation
             AND child.cluster_id >> {FOUNDER_BITS} < child.generation
-        WHERE EXISTS (SELECT 1 FROM counted c WHERE c.generation = parents.parent)
+        WHERE child.members > 0
+          AND EXISTS (SELECT 1 FROM counted c WHERE c.generation = parents.parent)
           AND coalesce((SELECT max_by(parent.members, parent.batch_seq) FROM counted parent
             WHERE parent.generation = parents.parent AND parent.cluster_id = child.cluster_id
               AND parent.batch_seq <= parents.through), 0) = 0

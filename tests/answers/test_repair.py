@@ -4,9 +4,10 @@ named."""
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
@@ -15,10 +16,11 @@ from neardup.answers.remake import Work, segments
 from neardup.answers.repair import Repair
 from neardup.answers.verify import verify
 from neardup.cli.main import cli
+from neardup.clusters.generations import prepare_again, prepared_generation, publish_alone
 from neardup.clusters.level import require_level
 from neardup.index.from_log import spans_between
 from neardup.index.plans import ensure_plan
-from neardup.schemas.errors import LakeError, StreamError
+from neardup.schemas.errors import CompactionError, LakeError, StreamError
 from neardup.schemas.lake import Lake
 from neardup.schemas.tables import TABLES
 from tests.worlds import CURRENT, EVIDENCE, World
@@ -173,6 +175,82 @@ def test_a_log_that_is_lost_or_cut_is_made_again_from_the_data(
     assert f"files of {name}" in {o.check for o in verify(path).outcomes if o.wrong}
     assert repair(path).run().ok
     assert contents(path) == before
+
+
+@pytest.fixture
+def carried(tmp_path: Path) -> Path:
+    """The lake of a world whose generation 2 began with files of generation 1; a batch came since.
+
+    The last batch before it was a person's word, so every pin has a row in those files.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("neardup.clusters.compaction.ROWS_A_PIN", 1e9)
+        made = Placed(tmp_path, seed=21)
+        for step in ("events", "events", "compact", "events", "unlink", "compact", "events"):
+            if step == "unlink":
+                one, other, *_ = max(made.parts(), key=len)
+                names = {ordinal: pin_id for pin_id, ordinal in made.live.items()}
+                made.say("unlink", pin_id=names[one], other=names[other])
+            else:
+                made.events(9) if step == "events" else made.compact()
+    assert Lake(made.lake.path).current_generation() == 2
+    return made.lake.path
+
+
+def written_by_compaction(path: Path, generation: int) -> Path:
+    """The file with what the compaction itself wrote, beside those that it carried over."""
+    (file,) = (
+        file
+        for file in files_of(path, "clusters")
+        if f"generation={generation}/" in str(file)
+        and (rows := pq.read_table(file, partitioning=None))["component"].null_count < len(rows)
+        and file.stat().st_nlink == 1
+    )
+    return file
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_a_compaction_changed_is_lost_and_what_it_carried_over_is_there(
+    carried: Path, killed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pins then seem to be where they were before it, and no check could tell."""
+    folded = Lake(Path(shutil.copytree(carried, carried.parent / "folded")))
+    prepare_again(folded, 0)
+    prepared = prepared_generation(folded)
+    assert prepared is not None
+    publish_alone(folded, prepared, EVIDENCE)  # the whole log, as the stream alone folds it
+    lose(written_by_compaction(carried, 2))
+    if killed:
+        with monkeypatch.context() as patch:
+            patch.setattr("neardup.answers.remake.fold_anew", _killed)
+            with pytest.raises(KeyboardInterrupt):
+                repair(carried).run()
+    assert repair(carried).run().ok
+    lake = Lake(carried)
+    assert lake.current_generation() == 3, "the log was folded into a generation of its own"
+    assert lake.sql(PARTS) == folded.sql(PARTS)
+    assert not list(carried.glob(".clusters*"))
+    assert repair(carried).look(), "nothing is left to do"
+
+
+PARTS = """
+SELECT list_sort(list(ordinal)) AS pins FROM clusters_current GROUP BY cluster_id ORDER BY pins
+"""
+
+
+def _killed(*arguments: Any) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def test_an_older_generation_that_lost_rows_is_dropped(carried: Path) -> None:
+    current = Lake(carried).sql(CURRENT).sort_by("ordinal")
+    lose(next(file for file in files_of(carried, "clusters") if "generation=1/" in str(file)))
+    assert repair(carried).run().ok
+    lake = Lake(carried)
+    assert lake.sql(CURRENT).sort_by("ordinal") == current
+    with pytest.raises(CompactionError, match="not there any more"):
+        prepare_again(lake, 1)
+    assert 1 not in lake.read("clusters", ["generation"])["generation"].to_pylist()
 
 
 def test_the_whole_log_of_a_table_is_lost(path: Path) -> None:

@@ -1,12 +1,18 @@
 """Compactions of what changed, against one compaction of the whole log, on random histories."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, NoReturn
 
+import numpy as np
+import pyarrow.dataset as ds
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from neardup.answers.verify import verify
+from neardup.clusters import compaction
 from neardup.clusters.compaction import prepare
 from neardup.clusters.evidence import Evidence
 from neardup.clusters.generations import (
@@ -23,24 +29,44 @@ from neardup.schemas.errors import CompactionError
 from neardup.schemas.views import memberships
 from tests.worlds import CURRENT, EVIDENCE, RADIUS, THRESHOLD, World, recipe, score
 
+STEPS = ["events", "speak", "compact", "tidy"]
+ANY = 1e9
+"""A bound that every generation keeps."""
+
+
+def live(world: World, steps: list[str]) -> None:
+    """Do these; events come by up to a dozen."""
+    for step in steps:
+        if step == "events":
+            world.events(int(world.rng.integers(1, 12)))
+        elif step == "tidy":
+            world.lake.table("clusters").optimize.compact()
+        else:
+            getattr(world, step)()
+
+
+def broken(world: World) -> set[str]:
+    """The promises about memberships that the tables break."""
+    checks = {"memberships", "heads", "cluster-ids", "generations"}
+    return checks & {one.check for one in verify(world.lake.path).outcomes if one.wrong}
+
 
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     seed=st.integers(0, 2**32 - 1),
-    steps=st.lists(st.sampled_from(["events", "speak", "compact"]), min_size=2, max_size=9),
+    steps=st.lists(st.sampled_from(STEPS), min_size=2, max_size=9),
+    rows_a_pin=st.sampled_from([0.0, compaction.ROWS_A_PIN, ANY]),
 )
 def test_what_changed_alone_gives_what_the_whole_log_gives(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, steps: list[str]
+    tmp_path_factory: pytest.TempPathFactory, seed: int, steps: list[str], rows_a_pin: float
 ) -> None:
     world = World(tmp_path_factory.mktemp("world"), seed)
-    for step in ["events", *steps, "events"]:
-        if step == "events":
-            world.events(int(world.rng.integers(1, 12)))
-        else:
-            getattr(world, step)()
-    world.compact()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compaction, "ROWS_A_PIN", rows_a_pin)
+        live(world, ["events", *steps, "events", "compact"])
+    assert not broken(world)
     found = world.parts()
     whole = prepare(world.lake, recipe(model="another, so all of it"), Here(world.lake))
     assert whole is not None
@@ -51,10 +77,107 @@ def test_what_changed_alone_gives_what_the_whole_log_gives(
     assert world.parts() == found
 
 
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    steps=st.lists(st.sampled_from(STEPS), max_size=9),
+    last=st.sampled_from([["events"], ["speak"], ["events", "tidy"], ["delete"]]),
+)
+def test_carried_over_or_written_a_generation_is_the_same(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, steps: list[str], last: list[str]
+) -> None:
+    world = World(tmp_path_factory.mktemp("world"), seed)
+    lake = world.lake
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compaction, "ROWS_A_PIN", ANY)
+        live(world, ["events", "events", "compact", *steps, *last])
+        generation = lake.current_generation() + 1
+        carried = begun(world, generation)
+        if not carried:  # nothing happened since
+            return
+        rows = lake.dataset("clusters").count_rows(filter=ds.field("generation") == generation)
+        lake.table("clusters").delete(f"generation = {generation}")
+        lake.table("generations").delete(f"generation = {generation}")
+        patch.setattr(compaction, "ROWS_A_PIN", 0.0)
+        written = begun(world, generation)
+    assert carried == written
+    assert len(written) == len(world.live) <= rows
+
+
+def begun(world: World, generation: int) -> list[dict[str, Any]]:
+    """The members of the generation that a compaction writes now, and their components."""
+    lake = world.lake
+    if prepare(lake, recipe(), Here(lake)) is None:
+        return []
+    own = ds.field("generation") == generation
+    rows = lake.read("clusters", where=own & ds.field("component").is_valid())
+    components = {row["ordinal"]: row["component"] for row in rows.sort_by("batch_seq").to_pylist()}
+    members = lake.rows(
+        f"SELECT pin_id, ordinal, cluster_id, head, head_ordinal, generation "
+        f"FROM ({memberships(str(generation))}) ORDER BY ordinal"
+    )
+    return [{**row, "component": components[row["ordinal"]]} for row in members]
+
+
+def test_what_stays_is_linked_and_what_changes_is_written(tmp_path: Path) -> None:
+    world = World(tmp_path, 8)
+    world.centres = np.packbits(world.rng.integers(0, 2, (90, 1024), np.uint8), axis=1)
+    for _ in range(4):
+        world.events(60)
+    world.compact()
+    before = files_of(world, 1)
+    world.events(3)
+    world.compact()
+    linked = [file for file in files_of(world, 2) if file.st_nlink > 1]
+    assert {file.st_ino for file in linked} == {file.st_ino for file in before}
+    own = ds.field("generation") == 2
+    batches = world.lake.read("clusters", ["batch_seq"], own)["batch_seq"].to_pylist()
+    assert 0 < batches.count(max(batches)) < len(world.live) / 10
+    assert not broken(world)
+
+
+def files_of(world: World, generation: int) -> list[os.stat_result]:
+    return [
+        Path(file).stat()
+        for file in world.lake.table("clusters").file_uris()
+        if f"generation={generation}/" in file
+    ]
+
+
+def test_where_there_are_no_links_files_are_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(file: Path, name: Path) -> NoReturn:
+        raise PermissionError("no links on this file system")
+
+    monkeypatch.setattr("os.link", refused)
+    monkeypatch.setattr(compaction, "ROWS_A_PIN", ANY)
+    world = World(tmp_path, 9)
+    live(world, ["events", "events", "compact", "events", "compact"])
+    files = files_of(world, 2)
+    assert len(files) > 1 and all(file.st_nlink == 1 for file in files)
+    assert not broken(world)
+
+
+def test_many_rows_are_written_anew(tmp_path: Path) -> None:
+    world = World(tmp_path, 10)
+    for night in range(12):
+        world.events(40 if night == 0 else 6)
+        world.compact()
+        rows = world.lake.rows("SELECT count(*) AS n FROM clusters GROUP BY generation")
+        assert all(row["n"] <= 1.25 * len(world.live) + 12 for row in rows)  # and a batch since
+    assert not broken(world)
+
+
 @pytest.mark.parametrize("seed", range(4))
-def test_a_snapshot_is_what_the_view_shows(tmp_path: Path, seed: int) -> None:
+def test_a_snapshot_is_what_the_view_shows(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compaction, "ROWS_A_PIN", ANY)
     world = World(tmp_path, seed)
-    for step in ("events", "events", "compact", "events", "speak", "events"):
+    for step in ("events", "events", "compact", "events", "compact", "events", "speak", "events"):
         world.events(12) if step == "events" else getattr(world, step)()
     now = snapshot(world.lake, world.lake.current_generation())
     shown = world.lake.sql(memberships(str(now.generation), now.through)).sort_by("ordinal")
@@ -157,6 +280,30 @@ def test_a_removed_generation_is_gone_and_cannot_come_back(
     with pytest.raises(CompactionError, match=r"not there any more: .* There are 2, 3"):
         prepare_again(world.lake, 1)
     assert len(world.lake.rows(CURRENT)) == len(world.live)
+
+
+def test_a_compaction_that_is_killed_before_files_are_carried_over_is_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compaction, "ROWS_A_PIN", ANY)
+    found = []
+    for killed in (False, True):
+        world = World(tmp_path / str(killed), 12)
+        live(world, ["events", "events", "compact", "events", "events"])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(compaction, "crash_point", _stop)
+            if killed:
+                with pytest.raises(KeyboardInterrupt):
+                    world.compact()
+        world.compact()
+        assert not broken(world)
+        found.append(world.lake.sql(CURRENT).sort_by("ordinal"))
+    assert found[0] == found[1]
+
+
+def _stop(place: str) -> None:
+    if place == "compaction.changed":
+        raise KeyboardInterrupt
 
 
 def test_the_rows_of_a_killed_compaction_are_removed(tmp_path: Path) -> None:

@@ -28,6 +28,9 @@ ALONE = [
 """In compactions with no stream beside them: the first ones die before a generation is prepared,
 the later ones while they publish it."""
 
+LATER = ["clusters.before", "clusters.after", "compaction.changed", "compaction.written"]
+"""In compactions whose generation begins with files of the one before."""
+
 BY_THE_STREAM = [
     "publish.restored",
     "publish.caught_up",
@@ -56,6 +59,22 @@ def test_killed_in_compactions(calm: System, compacted: System, tmp_path: Path) 
         crash(rough, place, "compact")
     compact(rough)
     compare(COMPACTION, ALONE, compacted, rough)
+
+
+@pytest.mark.faults
+def test_killed_in_later_compactions(compacted: System, tmp_path: Path) -> None:
+    calm = compacted.copy(tmp_path / "calm")
+    one, other, *_ = max(map(sorted, partition(calm.lake)), key=len)
+    assert calm.run("override", "unlink", one, other, "--why", "another picture") == 0
+    assert calm.drain() == 0, calm.words()
+    rough = calm.copy(tmp_path / "rough")
+    compact(calm)
+    files = [Path(uri) for uri in calm.lake.table("clusters").file_uris()]
+    assert any(file.stat().st_nlink > 1 for file in files), "nothing was carried over"
+    for place in LATER:
+        crash(rough, place, "compact")
+    compact(rough)
+    compare(COMPACTION, LATER, calm, rough)
 
 
 @pytest.mark.faults
