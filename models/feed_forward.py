@@ -3,7 +3,7 @@
 Pinterest describes such a net of about 10M parameters for its NearDup. It stands here to be
 measured: trained on thousands of pictures instead of a billion pairs it does worse than counting
 bits, and what the stream runs is ``models.classifier``. Weights are floats, so the last bits of a
-score are one processor's.
+score are one processor's, and on some a pair's place in its batch decides them.
 """
 
 from collections.abc import Sequence

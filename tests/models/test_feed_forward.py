@@ -42,7 +42,8 @@ def test_scores_are_those_of_numpy_in_any_company() -> None:
     np.testing.assert_allclose(scores, by_numpy(net, left, right), rtol=1e-4, atol=1e-4)
     order = np.random.default_rng(2).permutation(300)
     again = FeedForwardScorer(net, batch=128).log_odds(left[order], right[order])
-    np.testing.assert_array_equal(again, scores[order])
+    # Not to the bit: without AVX-512, TensorFlow sums some rows of a batch in another order.
+    np.testing.assert_allclose(again, scores[order], rtol=0, atol=2e-6)
 
 
 def test_eight_bits_are_nearly_enough() -> None:
