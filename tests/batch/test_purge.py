@@ -16,6 +16,7 @@ from neardup.index.plans import ensure_plan
 from neardup.index.policy import live_segments
 from neardup.index.segment import build_segment
 from neardup.index.store import PinStore, stacked
+from neardup.schemas.carried import linked
 from neardup.schemas.errors import LakeError, StreamError
 from neardup.schemas.lake import Lake
 from neardup.streaming.segments import open_segment
@@ -73,6 +74,15 @@ def test_no_byte_of_a_purged_pin_is_left(lake: Lake, tmp_path: Path) -> None:
     (word,) = lake.rows("FROM overrides")
     assert (word["pin_id"], word["other"][:7], word["why"]) == ("rose", "purged:", "purged")
     assert len(lake.read("quarantine")) == 2 and len(lake.read("pins")) == 7
+
+
+def test_second_names_of_a_file_are_gone_too(lake: Lake) -> None:
+    files = lake.carried(0, before=1000).files
+    lake.carry(files, 1)
+    linked(files, lake.path / "clusters", 2)  # by a compaction that was killed before its commit
+    assert len(files_with(lake.path / "clusters", GONE.encode())) > 2 * len(files)
+    assert purge(lake, [GONE])["clusters"] == 4
+    assert files_with(lake.path, GONE.encode()) == []
 
 
 def test_a_restart_finds_all_else_as_before(lake: Lake, tmp_path: Path) -> None:
