@@ -52,21 +52,24 @@ def snapshot(lake: Lake, generation: int) -> Snapshot:
     columns = ["ordinal", "cluster_id", "head_ordinal", "batch_seq", "component"]
     written = lake.read("clusters", columns, ds.field("generation") == generation)
     through = _complete(lake, covered_by(lake, generation, written["batch_seq"]))
+    pin_ids, seen = _versions(lake, through)
     until = ds.field("batch_seq") <= through
-    pin_ids, seen = _versions(lake, until)
     ended = lake.read("pins", ["previous"], until & _ENDS).column("previous").to_numpy()
     is_live = np.ones(len(pin_ids), np.bool_)
     is_live[ended] = False
     live = np.flatnonzero(is_live)
     filled = (pc.fill_null(written[name], NOBODY).to_numpy() for name in columns)
     ordinals, ids, heads, batches, components = filled
-    newest = _newest(ordinals, batches, len(pin_ids))[live]
-    weighed = np.flatnonzero(components != NOBODY)
-    last = _newest(ordinals[weighed], batches[weighed], len(pin_ids), of_none=NOBODY)
-    by_pin = np.append(components[weighed], NOBODY)[last]
-    changed = np.unique(ids[batches > batches.min(initial=through)])  # the rest has its first rows
+    order = np.argsort(batches, kind="stable")  # of a whole generation at once nearly in order
+    newest, by_pin = np.zeros(len(pin_ids), np.int64), np.full(len(pin_ids), NOBODY)
+    newest[ordinals[order]] = order  # of equal places the last counts
+    newest = newest[live]
+    weighed = order[components[order] != NOBODY]
+    by_pin[ordinals[weighed]] = components[weighed]
     stands, head = ids[newest], heads[newest]
-    rows, pins = among(changed, ids), among(changed, stands)
+    changed = np.unique(ids[batches > batches.min(initial=through)])  # the rest has its first rows
+    is_changed = among(changed, ids)
+    rows, pins = np.flatnonzero(is_changed), np.flatnonzero(is_changed[newest])
     head[pins] = _heads(ids[rows], heads[rows], batches[rows], stands[pins])
     left = np.sort(ordinals[(ids == NOBODY) & (batches == through)])
     moved = batches[newest] == through
@@ -82,16 +85,21 @@ def _complete(lake: Lake, covered: int) -> int:
     return int(max([covered, *rows["batch_seq"].to_pylist()]))
 
 
-def _versions(lake: Lake, until: ds.Expression) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
-    """By ordinal the id of each pin version, and whether it has looks."""
-    columns = ["ordinal", "pin_id", "looks"]
-    added = _by_ordinal(lake.read("pins", columns, until & (ds.field("kind") == "add")))
+def _versions(lake: Lake, through: int) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+    """By ordinal the id of each pin version of the batches up to one, and whether it has looks.
+
+    An ordinal is an added pin's alone, and later batches have greater ones: nothing is filtered.
+    """
+    added = _by_ordinal(lake.read("pins", ["ordinal", "pin_id", "looks", "batch_seq"]))
+    added = added.slice(0, int((added["batch_seq"].to_numpy() <= through).sum()))
     return added["pin_id"].combine_chunks(), pc.is_valid(added["looks"]).to_numpy()
 
 
 def _by_ordinal(rows: pa.Table) -> pa.Table:
-    """In order. Files are read in any, but most hold a stretch of the log: that is enough then."""
-    batches = [batch for batch in rows.to_batches() if len(batch)]
+    """Those with an ordinal, in order. Files are read in any, but most hold a stretch of the log:
+    that is enough then."""
+    batches = [_added(batch) for batch in rows.to_batches()]
+    batches = [batch for batch in batches if len(batch)]
     batches.sort(key=lambda batch: batch["ordinal"][0].as_py())
     rows = pa.Table.from_batches(batches, rows.schema)
     ordinals = rows["ordinal"].to_numpy()
@@ -99,12 +107,9 @@ def _by_ordinal(rows: pa.Table) -> pa.Table:
     return rows if in_order else rows.take(pa.array(np.argsort(ordinals)))
 
 
-def _newest(ordinals: Int64, batches: Int64, n: int, of_none: int = 0) -> Int64:
-    """The newest row of each of n pins, int64 [n]; ``of_none``: of those without a row."""
-    order = np.argsort(batches, kind="stable")  # of a whole generation at once nearly in order
-    newest = np.full(n, of_none, np.int64)
-    newest[ordinals[order]] = order  # of equal places the last counts
-    return newest
+def _added(rows: pa.RecordBatch) -> pa.RecordBatch:
+    ordinals = rows["ordinal"]
+    return rows.filter(ordinals.is_valid()) if ordinals.null_count else rows
 
 
 def _heads(ids: Int64, heads: Int64, batches: Int64, wanted: Int64) -> Int64:
