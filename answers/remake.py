@@ -29,7 +29,7 @@ from neardup.index.plans import current_plan, ensure_plan
 from neardup.index.policy import Span, live_segments
 from neardup.index.segment import SegmentName, decode_segment
 from neardup.index.terms import TermPlan
-from neardup.schemas.damage import Damage, LostFile
+from neardup.schemas.damage import Damage
 from neardup.schemas.errors import SegmentError
 from neardup.schemas.lake import Lake, segment_blocks
 from neardup.schemas.tables import GENERATIONS, MODELS, SEGMENTS
@@ -211,8 +211,22 @@ def clusters(work: Work) -> None:
     refold(lake, work.evidences(lake))
 
 
+def note_stale(lake: Path, damage: Damage) -> None:
+    """Note in the lake that rows are lost of what the current generation began with.
+
+    Pins may seem to be where they were before its compaction: no check might tell, and this repair
+    may be killed.
+    """
+    known = bases(lake)
+    for file in damage.files:
+        base = known.get(int(file.partition.get("generation", -1)))
+        first = file.bounds.get("batch_seq", (0, 0))[0]
+        if base is not None and base.is_current and first <= base.through:
+            (lake / STALE).touch()
+
+
 def is_stale(lake: Path) -> bool:
-    """Whether pins may seem to be where they were before a compaction whose rows are lost."""
+    """Whether that is noted, and not mended yet."""
     return (lake / STALE).exists()
 
 
@@ -228,24 +242,14 @@ def kept_memberships(lake: Path, damage: Damage) -> str:
     """Which readable rows of a damaged `clusters` stay, as a condition in SQL.
 
     Those of whole generations, and of the current one what it began with: what its batches changed
-    is folded again. That some of what it began with is lost is noted in the lake (``is_stale``),
-    for no check might tell, and this repair may be killed.
+    is folded again.
     """
-    lost: dict[int, list[LostFile]] = {}
-    for file in damage.files:
-        if "generation" in file.partition:
-            lost.setdefault(int(file.partition["generation"]), []).append(file)
-    conditions = []
-    for generation, base in bases(lake).items():
-        if generation not in lost:
-            continue
-        if not base.is_current:
-            conditions.append(f"generation <> {generation}")
-            continue
-        conditions.append(f"(generation <> {generation} OR batch_seq <= {base.through})")
-        first = (file.bounds.get("batch_seq", (0, 0))[0] for file in lost[generation])
-        if min(first) <= base.through:
-            (lake / STALE).touch()
+    lost = {file.partition.get("generation") for file in damage.files}
+    conditions = [
+        f"(generation <> {generation} OR (batch_seq <= {base.through} AND {base.is_current}))"
+        for generation, base in bases(lake).items()
+        if str(generation) in lost
+    ]
     return " AND ".join(conditions) or "true"
 
 

@@ -29,6 +29,7 @@ LAST = ("clusters", "cluster_history")
 """What is kept of these depends on `generations`, and on one another."""
 REMADE = (("models", remake.models), ("plans", remake.plans), ("segments", remake.segments))
 """Made again whenever they were damaged: what they lack may break no rule."""
+_FOLDS_ANEW = "rows that a compaction wrote are lost, the log is folded again"
 ROUNDS = 4
 """Some checks can be asked only when others are satisfied."""
 
@@ -87,7 +88,10 @@ class Repair:
         report = verify(self.path)
         for part in _failing(report):
             self.say(f"wrong    {', '.join(sorted(part.checks & _broken(report)))}: {part.does}")
-        return not found and report.ok
+        stale = remake.is_stale(self.path)
+        if stale:
+            self.say(f"wrong    a repair was cut off: {_FOLDS_ANEW}")
+        return not found and not stale and report.ok
 
     def run(self, accept_loss: bool = False) -> Report:
         """Make again what can be; what the checks say afterwards.
@@ -112,6 +116,7 @@ class Repair:
         ):
             where = "true"
             if one.table == "clusters":
+                remake.note_stale(self.path, one)
                 where = remake.kept_memberships(self.path, one)
             if one.table == "cluster_history":
                 remake.forget_folded(self.path)
@@ -133,7 +138,7 @@ class Repair:
                 part.make(work)
         if "generations" not in _broken(report):
             if remake.is_stale(self.path):
-                self.say("rows that a compaction wrote are lost: the log is folded again")
+                self.say(_FOLDS_ANEW)
                 remake.clusters(work)
             remake.remove_lost(work.lake)
         if not {"generations", "memberships"} & _broken(report):

@@ -225,6 +225,9 @@ def test_what_a_compaction_changed_is_lost_and_what_it_carried_over_is_there(
             patch.setattr("neardup.answers.remake.fold_anew", _killed)
             with pytest.raises(KeyboardInterrupt):
                 repair(carried).run()
+    said: list[str] = []
+    assert not repair(carried, said).look()
+    assert ("cut off" if killed else "damaged  clusters") in said[0]
     assert repair(carried).run().ok
     lake = Lake(carried)
     assert lake.current_generation() == 3, "the log was folded into a generation of its own"
