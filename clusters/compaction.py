@@ -206,11 +206,11 @@ def _write_changes(lake: Lake, now: Snapshot, placed: Placed, generation: int, t
     others = np.flatnonzero(is_other)
     if carried.total + len(others) + len(now.left) > ROWS_A_PIN * len(now.live):
         return False
-    rows = [_rows(now, placed, generation, others), _left(now, generation)]
     held = carried.rows.append_column(
-        CLUSTERS.schema.field("generation"), pa.array(np.full(len(carried.rows), generation))
+        "generation", pa.array(np.full(len(carried.rows), generation))
     )
-    rows = pa.concat_tables([*rows, held.select(CLUSTERS.schema.names)])
+    parts = [_rows(now, placed, generation, others), _left(now, generation), held]
+    rows = pa.concat_tables(parts, promote_options="default")
     if len(rows):
         lake.append("clusters", rows)
     crash_point("compaction.changed")
@@ -235,13 +235,12 @@ def _rows(now: Snapshot, placed: Placed, generation: int, at: Int64) -> pa.Table
 
 
 def _left(now: Snapshot, generation: int) -> pa.Table:
-    """The rows of pins that are gone since batch ``now.through``."""
+    """The rows of pins that are gone since batch ``now.through``, without the columns of nulls."""
     n = len(now.left)
     columns = {
         "pin_id": now.pin_ids.take(pa.array(now.left)),
-        "ordinal": pa.array(now.left),
-        "generation": pa.array(np.full(n, generation)),
-        "batch_seq": pa.array(np.full(n, now.through)),
+        "ordinal": now.left,
+        "generation": np.full(n, generation),
+        "batch_seq": np.full(n, now.through),
     }
-    nothing = {name: pa.nulls(n) for name in CLUSTERS.schema.names if name not in columns}
-    return pa.table(columns | nothing).select(CLUSTERS.schema.names).cast(CLUSTERS.schema)
+    return pa.table(columns)

@@ -97,8 +97,7 @@ def _cells(found: Labels, truth: Labels) -> _Cells:
     """Clusters that are the same in both, by label too, are counted without weighing their pins."""
     differ = found != truth
     names = np.union1d(found[differ], truth[differ])
-    changed = among(names, found)
-    changed[differ] = True  # of the others both labels are the same
+    changed = among(names, found)  # where labels differ both are named, elsewhere they are equal
     _, same = np.unique(found[~changed], return_counts=True)
     _, one, of_found = np.unique(found[changed], return_inverse=True, return_counts=True)
     _, other, of_truth = np.unique(truth[changed], return_inverse=True, return_counts=True)
