@@ -40,6 +40,11 @@ def test_scores_are_those_of_numpy_in_any_company() -> None:
     net, (left, right) = FeedForward.drawn(SIZES, 1), some_pairs(300)
     scores = FeedForwardScorer(net, batch=128).log_odds(left, right)
     np.testing.assert_allclose(scores, by_numpy(net, left, right), rtol=1e-4, atol=1e-4)
+    strangers = np.arange(300) % 2 == 1
+    other = np.where(strangers[:, None], right[::-1], right)
+    beside = FeedForwardScorer(net, batch=128).log_odds(left, other)
+    np.testing.assert_array_equal(beside[~strangers], scores[~strangers])
+    assert (beside[strangers] != scores[strangers]).any()
     order = np.random.default_rng(2).permutation(300)
     again = FeedForwardScorer(net, batch=128).log_odds(left[order], right[order])
     # Not to the bit: without AVX-512, TensorFlow sums some rows of a batch in another order.
